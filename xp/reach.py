@@ -16,12 +16,15 @@ from dsl.data.source import HubSource, Source
 from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
-from dsl.errors import ServerError
+from dsl.engines.vllm import Settings as Served
+from dsl.errors import ServerError, XpError
 from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
+from dsl.values import as_written
 from runners.http.server import Call, Server, call_of
+from runners.serving.vllm import program
 
 _FEW_FILES = 3
 """Files of one folder that are named one by one."""
@@ -35,6 +38,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
         if isinstance(model, Weights) and model.hub is not None:
             yield f"loads {model.hub} from the Hugging Face hub"
     yield from remote_code(steps)
+    yield from _started(steps)
     yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in servers(steps):
@@ -55,6 +59,19 @@ def remote_code(steps: Iterable[Step]) -> Iterator[str]:
                 f"runs code that comes with {one_line(model.source)}"
                 f" (`trust_remote_code`){_n_code_files(model)}"
             )
+
+
+def _started(steps: Iterable[Step]) -> Iterator[str]:
+    """Lines on servers that are started here, with the arguments that the spec gives them."""
+    started = [one for one in models(steps) if isinstance(one, Served) and one.base_url is None]
+    for model in started:
+        args = "".join(f" {name}={as_written(value)}" for name, value in sorted(model.args.items()))
+        yield one_line(f"starts a vLLM server of {model.source}{f' with{args}' if args else ''}")
+    if started:
+        try:
+            program()
+        except XpError as error:
+            yield f"not ready: {error}"
 
 
 def sources(steps: Iterable[Step]) -> Iterator[Source]:
@@ -121,7 +138,7 @@ def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
 
 def servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
     """The settings of every model on a server, once."""
-    yield from (model for model in models(steps) if isinstance(model, ServerSettings))
+    yield from filter(None, (model.server_named() for model in models(steps)))
 
 
 def _outside(files: Iterable[Path], folder: Path) -> Iterator[str]:

@@ -16,7 +16,8 @@ def decoding_faults(context: Context) -> Iterator[Fault]:
     if not decoding.penalize_prompt:
         for name, model in experiment.models.items():
             if any(
-                weights is not None and weights.engine == "openai" for weights in (model.base, model.instruct)
+                weights is not None and weights.engine in ("openai", "vllm")
+                for weights in (model.base, model.instruct)
             ):
                 yield Fault(
                     ("decoding", "penalize_prompt"),

@@ -3,10 +3,10 @@
 import os
 import re
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.engines._prices import Price, listed_price
@@ -28,6 +28,14 @@ class EngineSettings(Value):
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> "EngineSettings":
         """Return the settings with digests of local files (relative to `folder`) and versions of packages."""
         return self
+
+    def for_adapters(self, rank: int) -> "EngineSettings":
+        """Return the settings of a model that is to be asked with adapters of up to this rank; 0 is none."""
+        return self
+
+    def server_named(self) -> "ServerSettings | None":
+        """Return a running server that the settings name, or None."""
+        return None
 
     def affinity(self) -> str:
         """Return a key of the loaded model: a worker runs steps of equal affinity one after another. Empty
@@ -77,6 +85,17 @@ class Decoding(Value):
         return self.temperature > 0 or self.source == "model"
 
 
+def without_secret(address: str) -> str:
+    """Return an address that holds no secret. Raises ValueError for another."""
+    if _may_hold_a_secret(address):
+        raise ValueError(
+            "an address with a name, a password, a key or a query in it would stand in reports and in the"
+            " store. Name the environment variable that holds it: `base_url_env` for the whole address,"
+            " `api_key_env` for a key"
+        )
+    return address
+
+
 _VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
 
 
@@ -87,7 +106,7 @@ class ServerSettings(EngineSettings):
     """Default address."""
     name: str
     """The model, as the server calls it."""
-    base_url: str | None = None
+    base_url: Annotated[str, AfterValidator(without_secret)] | None = None
     """The server's address, as `http://localhost:8000/v1`. Reports and the store show it, so it holds no
     password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -108,16 +127,8 @@ class ServerSettings(EngineSettings):
     """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
     usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
 
-    @field_validator("base_url")
-    @classmethod
-    def _holds_no_secret(cls, address: str | None) -> str | None:
-        if address is not None and _may_hold_a_secret(address):
-            raise ValueError(
-                "an address with a name, a password, a key or a query in it would stand in reports and in the"
-                " store. Name the environment variable that holds it: `base_url_env` for the whole address,"
-                " `api_key_env` for a key"
-            )
-        return address
+    def server_named(self) -> "ServerSettings | None":
+        return self
 
     def price(self) -> Price | None:
         """Return the price that the spec states; what it leaves open is that of the price list, of a known

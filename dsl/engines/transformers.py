@@ -85,6 +85,11 @@ class Weights(EngineSettings):
         """Name of the weights, for people."""
         return self.hub or self.package or str(self.path)
 
+    @property
+    def loaded_here(self) -> "Weights":
+        """The same weights as transformers loads them, whichever engine serves them."""
+        return self
+
     def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
         """Raise DataError for a model type that is not supported, or whose licence was not accepted."""
         if is_encoder_decoder:

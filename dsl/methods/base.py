@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
+from dsl.engines.transformers import Weights
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.steps import GenerateStep, Step
@@ -54,6 +55,10 @@ class Builder(Protocol):
 
     def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
         """One model's weights with their digests filled in."""
+        ...
+
+    def asked_with(self, name: Name, weights: Weights) -> EngineSettings:
+        """The settings with which a model is asked whose weights are trained: another engine may serve it."""
         ...
 
     def examples(self, dataset: Name, language: Language) -> StepId: ...

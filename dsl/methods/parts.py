@@ -26,7 +26,9 @@ class Model(Value):
     def has_size(self) -> bool:
         """Test whether its size is stated, or read from weights that are loaded here."""
         engines = (one.engine for one in (self.base, self.instruct) if one is not None)
-        return self.parameters is not None or any(name in ("transformers", "echo") for name in engines)
+        return self.parameters is not None or any(
+            name in ("transformers", "vllm", "echo") for name in engines
+        )
 
 
 class ReferencesFrom(Value):

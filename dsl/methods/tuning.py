@@ -184,7 +184,7 @@ class TuningMethod(MethodBase):
             tuned = build.add(step)
         return CellSteps(
             GenerateStep(
-                model=step.weights,
+                model=build.asked_with(request.model, step.weights),
                 tuned=tuned,
                 examples=build.asked(request),
                 prompt=self._prompt(request, build, request.language),

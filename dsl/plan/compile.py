@@ -8,6 +8,7 @@ without instruct weights) is left out and said in the notes.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,6 +19,7 @@ from dsl.data.source import Columns, References
 from dsl.data.sources import rows_in, rows_of_cell, source_of
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
@@ -347,8 +349,24 @@ class _Build:
         key = (name, which)
         if key not in self._weights:
             settings = getattr(self.experiment.models[name], which)
-            self._weights[key] = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
+            pinned = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
+            self._weights[key] = pinned.for_adapters(self._lora_rank)
         return self._weights[key]
+
+    def asked_with(self, name: Name, weights: Weights) -> EngineSettings:
+        model = self.experiment.models[name]
+        for which in ("base", "instruct"):
+            settings = None if getattr(model, which) is None else self.weights(name, which)
+            if isinstance(settings, Weights) and settings.loaded_here == weights:
+                return settings
+        return weights
+
+    @cached_property
+    def _lora_rank(self) -> int:
+        """The largest rank of the study's adapters; 0 without any."""
+        tuning = (one for one in self.experiment.methods.values() if isinstance(one, TuningMethod))
+        loras = (trial.lora for method in tuning for _, trial in method.trials())
+        return max((lora.r for lora in loras if lora is not None), default=0)
 
     def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
         """A judge's settings for one cell; None where it has no verdicts on it."""

@@ -35,6 +35,9 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "recorded.Settings": frozenset({"verdicts", "score_range", "people", "rule"}),
     # how fast, never what
     "Weights": frozenset({"path", "accept_license"}),
+    "vllm.Settings": frozenset(
+        {"path", "accept_license", "batch_size", "args", "base_url", "api_key_env", "lora_rank"}
+    ),
     "openai.Settings": frozenset(
         {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries"}
         | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}

@@ -17,7 +17,7 @@ would now give other results; a data step's code counts by itself.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dsl.data.source import Columns, References, Source
 from dsl.engines import AnyEngine
@@ -70,6 +70,9 @@ class DataStep(Step):
         return self.code
 
 
+LoadedWeights = Annotated[Weights, AfterValidator(lambda weights: weights.loaded_here)]
+"""Weights as transformers loads them to train: it is the same training, whichever engine asks the result."""
+
 Validation = HeldOut | tuple[StepId, ...]
 """Rows that a training is evaluated on: some of its own, or those of data steps in the order of its
 prompts."""
@@ -82,7 +85,7 @@ def _steps_of(validation: Validation | None) -> tuple[StepId, ...]:
 class TuningStep(Step):
     """Base of the steps that train weights on rows."""
 
-    weights: Weights
+    weights: LoadedWeights
     rows: int | None = None
     """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
     prompts: tuple[PromptForm, ...]
@@ -120,7 +123,7 @@ class ReferenceLogpsStep(Step):
 
     VERSION: ClassVar[int] = 2
     kind: Literal["reference_logps"] = "reference_logps"
-    weights: Weights
+    weights: LoadedWeights
     policy: StepId | None = None
     """The sft or select step whose result is the reference; None is the weights themselves."""
     pairs: tuple[StepId, ...]

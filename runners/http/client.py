@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class ApiReply(BaseModel):
-    """Base of the replies of all APIs."""
+    """Base of the replies of all APIs; by itself that of one of which nothing is read, in whatever form."""
 
     def n_tokens(self) -> tuple[int | None, int | None]:
         """Return the numbers of tokens read and written; None where the server does not say."""
@@ -290,6 +290,8 @@ class Client(Generic[Form]):
         value = self._read(body)
         if not response.is_success:
             return failure_of(response, self._message(value or body.decode("utf-8", "replace")))
+        if not isinstance(value, dict) and not self._form.model_fields:
+            value = {}  # nothing is read of it
         if not isinstance(value, dict):
             kind = self._message(response.headers.get("content-type", "something"))
             return failure_of(response, f"it answers with {kind} that is not JSON; {self._api.address}")
@@ -325,6 +327,7 @@ class Client(Generic[Form]):
             },
             timeout=Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
             verify=self._tls or True,
+            trust_env=not self._server.is_own,
         )
         return await self._stack.enter_async_context(http)
 

@@ -19,8 +19,12 @@ answer."""
 class Server:
     """Address and key of a server; `repr` and messages show neither key nor password."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, key: SecretStr | None = None) -> None:
         """Read the environment.
+
+        Args:
+            settings: The server, as a spec names it.
+            key: That of a server which this process has started.
 
         Raises:
             ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or
@@ -38,7 +42,9 @@ class Server:
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
-        self.key = _key(settings.api_key_env)
+        self.is_own = key is not None
+        """This process has started it: it is reached without a proxy."""
+        self.key = _key(settings.api_key_env) if key is None else key
         secrets = [
             self.key.get_secret_value(),
             parts.password or "",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runners.inference import trial
+from runners.inference.answer_text import Detokenizer
 from runners.inference.packed import ArgmaxHead, PackedModel, PackedRows
 from runners.inference.padded import PaddedRows
 from runners.inference.prefix_cache import PrefixNode
-from runners.inference.thinking import special_marks
 from runners.models import memory
 from runners.models.load_checks import text_config
 from runners.models.loading import Loaded, sharing_copy
@@ -65,9 +65,7 @@ class BatchModel:
                 " cannot be decoded here"
             )
         self.eos_ids, self._pad_id = loaded.eos_ids, loaded.pad_id
-        self._tokenizer: Any = loaded.tokenizer
-        self._marks = special_marks(loaded.tokenizer)
-        self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}
+        self.detokenize = Detokenizer(loaded.tokenizer)
         self._packed: PackedModel | None = None
         self.model = self._unpatched = sharing_copy(model)
         self.not_shared_because = "it was told not to" if not shares else _why_not_packable(model)
@@ -81,14 +79,6 @@ class BatchModel:
         self._verify(trial.SHORT)
         self._unverified = trial.window_lengths(model.config)
         """Lengths of text beyond which batches are yet to be verified."""
-
-    def detokenize(self, token_ids: Sequence[int]) -> str:
-        """Return new tokens as text, without special tokens but those that mark thinking."""
-        if self._marks:
-            token_ids = [token for token in token_ids if token in self._marks or token not in self._special]
-        return self._tokenizer.decode(
-            token_ids, skip_special_tokens=not self._marks, clean_up_tokenization_spaces=False
-        )
 
     def prefixes(self, prompts: Sequence[tuple[int, ...]], n_new: int = 0) -> list[PrefixNode]:
         """Return each prompt's cached prefix, an empty one where nothing is shared.

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from runners.inference.answer_text import is_stopped
 from runners.inference.batch_model import BatchModel
 from runners.inference.next_token import Sampling, next_tokens
 from runners.inference.order import longest_first
-from runners.inference.stop_strings import closing_fence, cut_at_stop
+from runners.inference.stop_strings import cut_at_stop
 from runners.inference.tensors import as_ints
 from runners.models import memory
 from runners.models.load_checks import text_config
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 End = Literal["eos", "stop", "length"]
 """The reason why a row ended."""
-
-_STOP_MARGIN = 4
-"""Tokens detokenised beyond the length of a stop string: the first ones of a slice may give other text than
-within the whole."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,6 @@ class _Row:
     def text(self) -> tuple[int, ...]:
         """Return prompt and answer so far."""
         return (*self.request.token_ids, *self.token_ids)
-
-    def n_tail(self) -> int:
-        """Return how many of the last tokens can hold a stop string that ends in the newest: a token is at
-        least one byte of it."""
-        return max(len(stop.encode()) for stop in self.request.stop_strings) + _STOP_MARGIN
 
 
 def _check(requests: Sequence[Request], sampling: Sampling) -> None:
@@ -234,28 +226,14 @@ class _Batch:
         if token in self._model.eos_ids:
             return "eos"
         row.token_ids.append(token)
-        if self._is_stopped(row):
+        request = row.request
+        if is_stopped(
+            self._model.detokenize, row.token_ids, request.stop_strings, ends_at_fence=request.ends_at_fence
+        ):
             return "stop"
-        room = row.request.room
+        room = request.room
         most = self._sampling.max_new_tokens if room is None else min(self._sampling.max_new_tokens, room)
         return "length" if len(row.token_ids) == most else None
-
-    def _is_stopped(self, row: _Row) -> bool:
-        """Test whether a stop string, or the line of the closing fence, ends in the newest token."""
-        stops = row.request.stop_strings
-        # Cheap first: the last tokens. The whole text decides.
-        if (
-            stops
-            and cut_at_stop(self._model.detokenize(row.token_ids[-row.n_tail() :]), stops)[1]
-            and cut_at_stop(self._model.detokenize(row.token_ids), stops)[1]
-        ):
-            return True
-        if not row.request.ends_at_fence or "\n" not in self._model.detokenize(row.token_ids[-1:]):
-            return False
-        whole_lines = self._model.detokenize(row.token_ids).rpartition("\n")[
-            0
-        ]  # an info string may yet follow a fence
-        return closing_fence(whole_lines) is not None
 
     def _finish(self, row: _Row, end: End) -> Generated:
         raw_text = self._model.detokenize(row.token_ids)

@@ -112,7 +112,7 @@ def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal
         return replace(_tuned[1], load_seconds=0.0)
     _tuned = None  # before loading: two tuned models may not fit
     memory.give_back()
-    loaded = _applied(weights, list(_layers(tuned)), cache, head)
+    loaded = _applied(weights, list(layers_of(tuned)), cache, head)
     loaded.model.eval()
     _tuned = (key, loaded)
     return loaded
@@ -127,7 +127,7 @@ def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_froze
     """
     spending.begin()
     _forget(base=not is_frozen)
-    layers = list(_layers(tuned)) if tuned is not None else []
+    layers = list(layers_of(tuned)) if tuned is not None else []
     if not is_frozen:
         return _load(weights, layers, cache, "causal_lm")
     return _applied(weights, layers, cache, "causal_lm")
@@ -309,10 +309,10 @@ def _quiet() -> None:
     disable_progress_bar()
 
 
-def _layers(tuned: Path) -> Iterator[Path]:
+def layers_of(tuned: Path) -> Iterator[Path]:
     """Yield `model/` and `adapter/` folders in the order in which they are applied."""
     if (tuned / POLICY).is_dir():
-        yield from _layers(tuned / POLICY)
+        yield from layers_of(tuned / POLICY)
     found = [tuned / name for name in (MODEL, ADAPTER) if (tuned / name).is_dir()]
     if not found:
         raise DataError(f"{tuned}: neither {MODEL}/ nor {ADAPTER}/ in this folder")

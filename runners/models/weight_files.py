@@ -183,7 +183,7 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
     since the file is assembled only when needed."""
     module = importlib.import_module(str(_assembler(str(weights.package))))
     digest = _of_parts(str(weights.package))
-    with _made_once(_converted(digest, cache)) as aside:
+    with made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             gguf = aside / "assembled.gguf"
             try:
@@ -204,7 +204,7 @@ def _of_parts(package: str) -> str:
 
 def _convert(gguf: Path, digest: str, weights: Weights, cache: Path) -> Path:
     """Return the folder of safetensors converted from a GGUF file, converted now if it is not there."""
-    with _made_once(_converted(digest, cache)) as aside:
+    with made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             _write_safetensors(gguf, weights, aside)
     return _converted(digest, cache)
@@ -218,7 +218,7 @@ def _converted(digest: str, cache: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _made_once(folder: Path) -> Generator[Path | None]:
+def made_once(folder: Path) -> Generator[Path | None]:
     """Yield a folder to fill, renamed when it is complete; None where it exists. A lock keeps two processes
     from filling it twice."""
     if folder.is_dir():

@@ -72,9 +72,14 @@ class Rates:
             return self._by_rule(work)
         if n_parameters is None:
             return None
-        name, n_bytes = name_of(work.model), n_parameters * BYTES[work.model.dtype]
-        rule = _rule_seconds(work, n_parameters, n_bytes, machine)
-        rate = self._rate(name, work.kind, machine.device, lambda: self._loaded(name, work.kind, machine))
+        name, engine = name_of(work.model), work.model.engine
+        rule = _rule_seconds(work, n_parameters, n_parameters * BYTES[work.model.dtype], machine)
+        rate = self._rate(
+            f"{engine} {name}",
+            work.kind,
+            machine.device,
+            lambda: self._loaded(name, engine, work.kind, machine),
+        )
         return Seconds(rule * rate.factor, rate.overhead, rate.is_measured)
 
     def peak(self, work: Work) -> int | None:
@@ -99,9 +104,9 @@ class Rates:
             ruled += _rule_seconds(_work_of(cost), n_parameters, n_bytes, machine)
         return took / ruled if ruled > 0 and took > 0 else None
 
-    def _loaded(self, name: str, kind: str, machine: Machine) -> "_Rate":
+    def _loaded(self, name: str, engine: str, kind: str, machine: Machine) -> "_Rate":
         """Rate of steps that load weights: a factor of the rule."""
-        loaded = (cost for cost in self._costs if cost.engine == "transformers")
+        loaded = (cost for cost in self._costs if cost.engine == engine)
         here = [cost for cost in loaded if cost.device == machine.device]
         alike = [cost for cost in here if _group(cost.kind) == _group(kind)]
         same = [cost for cost in alike if cost.model == name]

@@ -12,6 +12,7 @@ from runners.execution.events import OnEvent, Progress
 from runners.execution.executors._process import Attempt
 from runners.execution.executors._queue import Queue
 from runners.execution.gpus import share, visible
+from runners.serving import servers
 from runners.store.store import Store
 
 
@@ -30,6 +31,8 @@ def run(
     os.environ.update(share(visible(), []))
     while step_id := queue.schedule.take(loaded=[loaded], busy=[]):
         step, now = todo[step_id], Attempt(step_id, os.getpid())
+        if step.affinity and step.affinity != loaded:
+            servers.end()  # another model needs the memory
         loaded = step.affinity or loaded
         on_event(now.started())
         try:

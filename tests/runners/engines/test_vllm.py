@@ -1,0 +1,178 @@
+"""The `vllm` engine before a server that behaves as vLLM does: the same answers as transformers', tuned
+models, and servers that end."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding, EngineSettings
+from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings
+from dsl.errors import DataError, ServerError
+from runners.engines import find_engine
+from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.prompting.prompts import Prompter
+from runners.serving import servers, vllm
+from tests.fixtures.tiny_study import TINY, chat_form, inputs, rows, text_form
+from tests.runners.serving.tuned_models import adapted
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
+
+SERVER = Path(__file__).parents[1] / "serving" / "vllm_server.py"
+GREEDY = Decoding(max_new_tokens=16)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of what the server is asked."""
+    monkeypatch.setenv(vllm.VARIABLE, f"{sys.executable} {SERVER}")
+    monkeypatch.setenv("VLLM_SERVER_ASKED", str(tmp_path / "asked.jsonl"))
+    yield tmp_path / "asked.jsonl"
+    servers.end()
+
+
+def requests(folder: Path, n: int = 4) -> list[EngineRequest]:
+    """Text prompts and chats in three languages."""
+    context, _ = inputs(folder)
+    found: list[EngineRequest] = []
+    for language in ("en", "fr", "es"):
+        for form in (text_form(language), chat_form()):
+            prompter = Prompter(form, context, None)
+            for example in rows("questions", language)[:n]:
+                key = f"{language} {example.item} {type(form).__name__}"
+                found.append(EngineRequest(key=key, prompt=prompter.prompt(example)))
+    return found
+
+
+def answers(
+    settings: EngineSettings,
+    asked: list[EngineRequest],
+    cache: Path,
+    tuned: Path | None = None,
+    decoding: Decoding = GREEDY,
+) -> dict[str, dict[str, Any]]:
+    """Key -> what is said of its answer by every engine."""
+    engine = find_engine(settings.engine).Engine(settings, tuned, cache)
+    assert {request.key: engine.identify(request) for request in asked}
+    given: Iterator[EngineAnswer] = engine.generate(asked, decoding)
+    apart = {"seconds", "batch_size", "system_fingerprint"}
+    return {one.key: one.model_dump(exclude=apart) for one in given}
+
+
+def posted(asked: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in asked.read_text("utf-8").splitlines()]
+
+
+def tiny(folder: Path, seed: int, on: Path | None = None) -> Path:
+    return adapted(folder, Weights(path=str(TINY)), folder / "cache", seed, on)
+
+
+def test_the_same_prompts_get_the_same_answers_on_one_server_for_weights_and_adapters(
+    tmp_path: Path, asked: Path
+) -> None:
+    prompts, tuned = requests(tmp_path), [tiny(tmp_path / f"sft-{n}", n) for n in (1, 2)]
+    here, there = Weights(path=str(TINY)), Settings(path=str(TINY), lora_rank=4, args={"max_model_len": 1024})
+    found = [answers(there, prompts, tmp_path / "cache", one) for one in (None, *tuned)]
+    assert found == [answers(here, prompts, tmp_path / "cache", one) for one in (None, *tuned)]
+    texts = [{key: answer["text"] for key, answer in of_one.items()} for of_one in found]
+    assert texts[0] != texts[1] != texts[2]
+    assert {answer["finish_reason"] for answer in found[0].values()} > {"stop"}
+
+    sent = posted(asked)
+    assert len(list((tmp_path / "cache" / "servers").glob("*.log"))) == 1
+    loads = [one["path"].rpartition("/")[2] for one in sent if "lora" in one["path"]]
+    assert loads == ["load_lora_adapter", "unload_lora_adapter"] * 2
+    completions = [one for one in sent if one["path"] == "/v1/completions"]
+    first = completions[: len(prompts)]
+    assert all(isinstance(token, int) for one in completions for token in one["prompt"])
+    assert all(one["stop_token_ids"] == [2] and one["return_token_ids"] for one in completions)
+    assert {one["model"] for one in first} == {"model"}
+    assert {one["model"].rpartition("-")[0] for one in completions[len(prompts) :]} == {"sft-1", "sft-2"}
+
+
+def test_an_adapter_on_an_adapter_and_weights_trained_in_full_are_served_as_weights(
+    tmp_path: Path, asked: Path
+) -> None:
+    from runners.models.loading import load
+
+    here, there = Weights(path=str(TINY)), Settings(path=str(TINY), lora_rank=4)
+    sft = tiny(tmp_path / "sft-1", 1)
+    dpo = tiny(tmp_path / "dpo-1", 2, on=sft)
+    full = tmp_path / "sft-full"
+    model: Any = load(here, dpo, tmp_path / "cache").model
+    model.save_pretrained(full / "model")
+    prompts = requests(tmp_path, 2)
+    for tuned in (dpo, full):
+        found = answers(there, prompts, tmp_path / "cache", tuned)
+        assert found == answers(here, prompts, tmp_path / "cache", tuned)
+    assert not [one for one in posted(asked) if "lora" in one["path"]]
+    with pytest.raises(DataError, match="Leave `base_url` out"):
+        answers(Settings(path=str(TINY), base_url="http://localhost:1"), prompts, tmp_path, dpo)
+
+
+def test_a_row_that_is_sampled_has_its_own_seed_and_decoding_is_sent_in_full(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts = [
+        EngineRequest(key=str(n), prompt=Prompt(text="Why?" * (n + 1), stop_strings=("#", "!")), seed=n)
+        for n in (2, 0, 1)
+    ]
+    decoding = Decoding(temperature=0.7, top_p=0.9, top_k=5, repetition_penalty=1.2, max_new_tokens=9)
+    found = answers(Settings(path=str(TINY), batch_size=1), prompts, tmp_path, decoding=decoding)
+    assert {answer["finish_reason"] for answer in found.values()} == {"eos"}
+    sent = posted(asked)
+    assert [one["seed"] for one in sent] == [0, 1, 2]  # prompts that begin alike follow each other
+    expected = {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 5,
+        "min_p": 0.0,
+        "repetition_penalty": 1.2,
+        "max_tokens": 9,
+        "stop": ["#", "!"],
+        "ignore_eos": True,
+    }
+    assert {name: sent[0][name] for name in expected} == expected
+    passing_over = decoding.model_copy(update={"penalize_prompt": False})
+    with pytest.raises(DataError, match="counts the prompt's tokens, too"):
+        answers(Settings(path=str(TINY)), prompts, tmp_path, decoding=passing_over)
+
+
+def test_a_prompt_longer_than_the_server_reads_is_an_error_of_its_row(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts = [EngineRequest(key=str(n), prompt=Prompt(text="Where? " * n)) for n in (1, 50)]
+    settings = Settings(path=str(TINY), args={"max_model_len": 40})
+    found = answers(settings, prompts, tmp_path)
+    assert found["1"]["finish_reason"] == "eos"
+    assert "the model's 40 positions leave no room" in found["50"]["error"]
+    (sent,) = posted(asked)
+    assert len(sent["prompt"]) + sent["max_tokens"] <= 40
+
+
+def test_a_server_that_ends_is_started_once_more_and_then_the_step_fails(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    monkeypatch.setenv("VLLM_SERVER_ENDS_BEFORE", "3 6 7")
+    monkeypatch.setenv("VLLM_SERVER_HAS_CHILD", "1")
+    settings = Settings(path=str(TINY), batch_size=1)
+    prompts = [EngineRequest(key=str(n), prompt=Prompt(text=f"Why {n}?")) for n in range(6)]
+    assert set(answers(settings, prompts[:3], tmp_path)) == {"0", "1", "2"}
+    engine = find_engine("vllm").Engine(settings, None, tmp_path)
+    found: list[EngineAnswer] = []
+    with pytest.raises(
+        ServerError, match=r"for the second time, the server of vllm .* RuntimeError: told to end"
+    ):
+        found.extend(engine.generate(prompts[3:], GREEDY))
+    assert len(posted(asked)) == 7

@@ -1,0 +1,164 @@
+"""A server that behaves as vLLM's documented API does, with transformers behind it and without vLLM.
+
+    python vllm_server.py --model FOLDER --port N …
+
+It knows `/v1/models`, `/version`, `/v1/completions` with tokens in and out, and adapters that are loaded and
+unloaded; it takes its key from VLLM_API_KEY. Greedy tokens are those of the model, one by one, as slow as
+that is. What it was asked goes to the file in VLLM_SERVER_ASKED, a JSON object a line, and it ends itself
+before the answers whose numbers, over all its starts, are in VLLM_SERVER_ENDS_BEFORE. With
+VLLM_SERVER_HAS_NO_MODEL every answer is its end alone, after VLLM_SERVER_SECONDS.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+VERSION = "0.32.0"
+
+
+class Model:
+    """The weights and the adapters on them."""
+
+    def __init__(self, folder: str, tokenizer: str) -> None:
+        self._folder, self._tokenizer_folder = folder, tokenizer
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._adapted: dict[str, Any] = {}
+        self.adapters: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return the choice of a completion."""
+        time.sleep(float(os.environ.get("VLLM_SERVER_SECONDS", 0)))
+        if os.environ.get("VLLM_SERVER_HAS_NO_MODEL"):
+            return {"token_ids": asked["stop_token_ids"][:1], "finish_reason": "stop", "text": ""}
+        import torch
+
+        with self._lock, torch.inference_mode():
+            model = self._with(asked["model"])
+            ids, new = list(asked["prompt"]), list[int]()
+            while len(new) < asked["max_tokens"]:
+                logits = model(input_ids=torch.tensor([ids + new])).logits[0, -1].float()
+                seen = torch.tensor(sorted(set(ids + new)))
+                penalty = asked["repetition_penalty"]
+                logits[seen] = torch.where(logits[seen] > 0, logits[seen] / penalty, logits[seen] * penalty)
+                new.append(int(logits.argmax()))
+                text = self._tokenizer.decode(new, skip_special_tokens=True)
+                if new[-1] in asked["stop_token_ids"] or any(stop in text for stop in asked.get("stop", ())):
+                    return {"token_ids": new, "finish_reason": "stop", "text": text}
+            return {"token_ids": new, "finish_reason": "length", "text": self._tokenizer.decode(new)}
+
+    def _with(self, name: str) -> Any:
+        import torch
+        import transformers
+
+        auto: Any = transformers
+        if self._model is None:
+            self._model = auto.AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32).eval()
+            self._tokenizer = auto.AutoTokenizer.from_pretrained(self._tokenizer_folder)
+        if name not in self.adapters:
+            return self._model
+        if name not in self._adapted:
+            import peft
+
+            made: Any = peft
+            base = auto.AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32)
+            self._adapted[name] = made.PeftModel.from_pretrained(base, self.adapters[name]).eval()
+        return self._adapted[name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("--model", "--tokenizer", "--served-model-name", "--host", "--max-model-len"):
+        parser.add_argument(name)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--max-lora-rank", type=int)
+    parser.add_argument("--enable-lora", action="store_true")
+    options, _ = parser.parse_known_args()
+    if os.environ.get("VLLM_SERVER_HAS_CHILD"):  # as vLLM has its engine's process
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "child of a server"])
+    model = Model(options.model, options.tokenizer)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path == "/version":
+                return self._say(200, {"version": VERSION})
+            if not self._is_allowed():
+                return self._say(401, {"error": "Unauthorized"})
+            length = int(options.max_model_len or 1024)
+            found = [{"id": options.served_model_name, "root": options.model, "max_model_len": length}]
+            found += [{"id": name, "parent": options.served_model_name} for name in model.adapters]
+            return self._say(200, {"object": "list", "data": found})
+
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            if not self._is_allowed():
+                return self._say(401, {"error": "Unauthorized"})
+            asked = json.loads(content)
+            _note({"path": self.path, **asked})
+            if self.path == "/v1/load_lora_adapter":
+                return self._load(asked)
+            if self.path == "/v1/unload_lora_adapter":
+                del model.adapters[asked["lora_name"]]
+                return self._say(200, "Success: LoRA adapter removed successfully.")
+            if asked["model"] not in (options.served_model_name, *model.adapters):
+                return self._say(404, {"error": {"message": f"The model `{asked['model']}` does not exist."}})
+            choice: dict[str, Any] = {"index": 0, "logprobs": None, **model.answer(asked)}
+            usage = {"prompt_tokens": len(asked["prompt"]), "completion_tokens": len(choice["token_ids"])}
+            return self._say(200, {"id": "1", "model": asked["model"], "choices": [choice], "usage": usage})
+
+        def _load(self, asked: dict[str, Any]) -> None:
+            config = json.loads((Path(asked["lora_path"]) / "adapter_config.json").read_text("utf-8"))
+            if not options.enable_lora or config["r"] > options.max_lora_rank:
+                return self._say(400, {"error": {"message": "LoRA rank is greater than max_lora_rank"}})
+            model.adapters[asked["lora_name"]] = asked["lora_path"]
+            return self._say(200, f"Success: LoRA adapter '{asked['lora_name']}' added successfully.")
+
+        def _is_allowed(self) -> bool:
+            return self.headers.get("authorization") == f"Bearer {os.environ['VLLM_API_KEY']}"
+
+        def _say(self, status: int, said: object) -> None:
+            body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+            self.send_response(status)
+            kind = "text/plain" if isinstance(said, str) else "application/json"
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    ThreadingHTTPServer((options.host, options.port), Handler).serve_forever()
+
+
+_LOCK = threading.Lock()
+
+
+def _note(asked: dict[str, Any]) -> None:
+    """Write down what was asked, and end where a test says so."""
+    if (file := os.environ.get("VLLM_SERVER_ASKED")) is None:
+        return
+    with _LOCK:
+        with open(file, "a", encoding="utf-8") as out:
+            out.write(json.dumps(asked) + "\n")
+        lines = Path(file).read_text("utf-8").splitlines()
+        n = sum(json.loads(line)["path"] == "/v1/completions" for line in lines)
+        ends = os.environ.get("VLLM_SERVER_ENDS_BEFORE", "").split()
+        if asked["path"] == "/v1/completions" and str(n) in ends:
+            os.write(1, b"(EngineCore pid=7) ERROR RuntimeError: told to end\n")
+            os.write(1, b"RuntimeError: Engine core initialization failed. See root cause above.\n")
+            os._exit(3)
+
+
+if __name__ == "__main__":
+    main()

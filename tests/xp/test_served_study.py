@@ -1,0 +1,122 @@
+"""A study whose model is served: the server comes and goes with its steps, whatever becomes of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.tiny_study import TINY
+from tests.runners.serving.test_servers import left_of
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "tests" / "runners" / "serving" / "vllm_server.py"
+SPEC = f"""\
+experiment: served
+languages: ["en", "fr"]
+models: {{tiny: {{base: {{engine: vllm, path: "{TINY}", batch_size: 1}}}}}}
+data:
+  asked:
+    rows: {{path: "asked_{{language}}.jsonl"}}
+    columns: {{item: item, instruction: instruction}}
+evaluate: [asked]
+methods:
+  zero: {{method: icl, num_fewshot: 0}}
+  bare: {{method: icl, num_fewshot: 0, preamble: false}}
+judges:
+  empty: {{judge: empty}}
+  opinion:
+    judge: rubric
+    aspects: [helpfulness]
+    model: {{engine: vllm, path: "{TINY}", args: {{seed: 1}}}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    for language in ("en", "fr"):
+        rows = [{"item": str(n), "instruction": f"What about {n} in {language}?"} for n in range(3)]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"asked_{language}.jsonl").write_text(lines, "utf-8")
+    (tmp_path / "study.yaml").write_text(SPEC, "utf-8")
+    return tmp_path
+
+
+def started(study: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XP_VLLM": f"{sys.executable} {SERVER}",
+        "COLUMNS": "200",
+        "VLLM_SERVER_ASKED": str(study / "asked.jsonl"),
+        "VLLM_SERVER_HAS_NO_MODEL": "1",
+        **variables,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "xp", *command, "study.yaml"],
+        cwd=study,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def servers_of(study: Path) -> set[int]:
+    """Processes, guards among them, whose environment names the study's folder and that are a server's."""
+    found: set[int] = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            environment = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(study).encode() in environment and b"vllm_server.py" in command:
+            found.add(int(folder.name))
+    return found
+
+
+def test_a_study_starts_a_server_for_its_answers_and_one_for_its_judge_and_leaves_none(study: Path) -> None:
+    plan, _ = started(study, "plan").communicate(timeout=300)
+    assert f"starts a vLLM server of {TINY} with seed=1" in plan
+    assert "not ready" not in plan
+    missing, _ = started(study, "plan", XP_VLLM=str(study / "nothing")).communicate(timeout=300)
+    assert "not ready: the environment variable XP_VLLM" in missing
+
+    applied = started(study, "apply", "--yes")
+    said, _ = applied.communicate(timeout=900)
+    assert applied.returncode == 0, said
+    assert len(list((study / ".xp" / "cache" / "servers").glob("*.log"))) == 2
+    asked = [json.loads(line) for line in (study / "asked.jsonl").read_text("utf-8").splitlines()]
+    assert len([one for one in asked if one["path"] == "/v1/completions"]) >= 12
+    assert not left_of(servers_of(study))
+    rows = [
+        json.loads(line)
+        for file in (study / ".xp" / "steps").glob("generate-*/completions.jsonl")
+        for line in file.read_text("utf-8").splitlines()
+    ]
+    assert len(rows) == 12
+    assert {row["engine"] for row in rows} == {"vllm"}
+    assert {row["provenance"]["system_fingerprint"] for row in rows} == {"vllm 0.32.0, float32"}
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_runs_on_when_apply_is_killed_or_interrupted(study: Path, ended_by: signal.Signals) -> None:
+    applied = started(study, "apply", "--yes", VLLM_SERVER_SECONDS="30")
+    patience = time.monotonic() + 300
+    while not (study / "asked.jsonl").exists() and time.monotonic() < patience:
+        assert applied.poll() is None, applied.communicate()[0]
+        time.sleep(0.1)
+    running = servers_of(study)
+    assert len(running) == 2
+    os.kill(applied.pid, ended_by)
+    applied.communicate(timeout=300)
+    assert applied.returncode != 0
+    assert not left_of(running)
