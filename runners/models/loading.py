@@ -331,18 +331,18 @@ def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
 
 def _untie(model: PreTrainedModel) -> None:
-    """Give the LM head a weight of its own where an adapter changes the input embedding alone: it was trained
-    to change only that."""
+    """Give the LM head a weight of its own where an adapter changes the input embedding alone, which it was
+    trained to do; and note in the configuration where the two are no longer one weight."""
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     embedding: Any = model.get_input_embeddings()
     head: Any = cast("Any", model).get_output_embeddings()
-    if head is None or isinstance(embedding, BaseTunerLayer) == isinstance(head, BaseTunerLayer):
+    if head is None:
         return
-    if embedding.weight is head.weight:
-        plain = head if isinstance(embedding, BaseTunerLayer) else embedding
-        plain.weight = torch.nn.Parameter(plain.weight.detach())
+    if isinstance(embedding, BaseTunerLayer) and embedding.weight is head.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach())
+    if embedding.weight is not head.weight:  # or the adapter came with one of them, or with both
         model.config.tie_word_embeddings = False
         load_checks.text_config(model).tie_word_embeddings = False
 

@@ -17,9 +17,10 @@ from dsl.steps.steps import DpoStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
+from runners.training.adapter import lora
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
 from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
-from runners.training.trainer import arguments, lora, memory_given_back, result_of, save, train, weights_of
+from runners.training.trainer import arguments, memory_given_back, result_of, save, train, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -13,11 +13,11 @@ from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
+from runners.training.adapter import lora
 from runners.training.padding_free import check_rows_apart
 from runners.training.rows import Counts, Drawn, as_dataset, draw, tokenise
 from runners.training.trainer import (
     arguments,
-    lora,
     memory_given_back,
     result_of,
     save,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import TrainingFacts, TrainMetric
-from dsl.errors import DataError
 from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.inference.batch_model import forget_batch_models
@@ -36,7 +35,6 @@ from runners.training.rows import Counts
 
 if TYPE_CHECKING:
     import torch
-    from peft import LoraConfig
 
 METRICS = "metrics.jsonl"
 FACTS = "facts.json"
@@ -76,45 +74,6 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
     Elsewhere it would be imitated, many times slower than float32, which is what is taken then.
     """
     return wanted and has_bf16(device)
-
-
-def lora(adapter: Adapter | None, model: Any) -> LoraConfig | None:
-    """Return PEFT's configuration of an adapter on the model; None trains all weights.
-
-    Raises DataError where a target module is missing: PEFT passes over one of several without a word.
-    """
-    from peft import LoraConfig
-
-    if adapter is None:
-        return None
-    modules = (
-        adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
-    )
-    if isinstance(modules, list):
-        there: list[str] = [
-            name
-            for name, module in model.named_modules()
-            if getattr(getattr(module, "weight", None), "ndim", 0) == 2
-        ]
-        missing = [
-            target for target in modules if not any(f".{name}".endswith(f".{target}") for name in there)
-        ]
-        if missing:
-            head = model.get_output_embeddings()  # which TRL leaves to the base model
-            found = ", ".join(
-                sorted({name.rpartition(".")[2] for name in there if model.get_submodule(name) is not head})
-            )
-            raise DataError(
-                f"`target_modules`: the model has no {' and no '.join(missing)}. An adapter can lie on:"
-                f" {found}"
-            )
-    return LoraConfig(
-        r=adapter.r,
-        lora_alpha=adapter.lora_alpha,
-        lora_dropout=adapter.lora_dropout,
-        target_modules=modules,
-        task_type="CAUSAL_LM",
-    )
 
 
 def arguments(step: SftStep | DpoStep, loaded: Loaded, out: Path) -> dict[str, Any]:
