@@ -1,8 +1,8 @@
 """Settings of training, spelled as PEFT and TRL spell them."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
@@ -37,6 +37,19 @@ class Adapter(Value):
     ensure_weight_tying: bool = False
     """Train input and output embedding as one weight where the model has them as one and `modules_to_save`
     names one of them. Without it, each is trained by itself, and one that is not named stays as it was."""
+    quantization: Literal["nf4"] | None = None
+    """Train on weights in 4 bits, so that a larger model fits into a GPU's memory (QLoRA, arXiv 2305.14314).
+    What was learnt is asked on the weights in their own `dtype`. Needs a GPU and
+    `pip install "xp-lab[qlora]"`."""
+
+    @model_validator(mode="after")
+    def _whole_modules_are_whole(self) -> Self:
+        if self.quantization is not None and self.modules_to_save:
+            raise ValueError(
+                "on weights in 4 bits all that is trained is in bfloat16, where small updates of whole"
+                " modules are rounded away. Leave `modules_to_save` or `quantization` out"
+            )
+        return self
 
 
 class Training(Value):

@@ -40,7 +40,13 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(
+        weights,
+        None,
+        context.cache,
+        is_frozen=step.adapter is not None,
+        is_quantized=step.adapter is not None and step.adapter.quantization is not None,
+    )
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
     drawn, evaluated = draw(

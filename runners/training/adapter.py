@@ -22,7 +22,7 @@ def lora(adapter: Adapter | None, model: Any) -> LoraConfig | None:
 
     if adapter is None:
         return None
-    settings = adapter.model_dump()
+    settings = adapter.model_dump(exclude={"quantization"})  # which is of the weights
     if isinstance(adapter.target_modules, tuple):
         # TRL reads the output layer's own weight, so an adapter that lies on it would learn nothing
         head = model.get_output_embeddings()

@@ -15,6 +15,7 @@ from runners.steps import dpo, sft
 from runners.store.step_io import read_rows
 from runners.training.adapter import lora
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
+from tests.runners.checkpoints import llama
 
 pytestmark = [
     pytest.mark.slow,
@@ -139,11 +140,8 @@ def test_modules_that_are_not_there_and_ties_that_nothing_holds_are_refused(
         lora(Adapter(**settings), model)
 
 
-def test_embeddings_that_are_two_weights_cannot_be_kept_tied(tmp_path: Path) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=1, tie_word_embeddings=False))
+def test_embeddings_that_are_two_weights_cannot_be_kept_tied() -> None:
+    model = llama(8, tie_word_embeddings=False)
     with pytest.raises(DataError, match="input and output embedding are two weights"):
         lora(Adapter(modules_to_save=("lm_head",), ensure_weight_tying=True), model)
 
