@@ -43,6 +43,10 @@ _SAMPLED = 100_000
 """Weights of a tensor that are looked at to tell the share that moved."""
 
 
+class BatchTooLarge(MemoryError):
+    """Memory ran out while training, with batches of several rows: smaller ones may fit."""
+
+
 @contextlib.contextmanager
 def memory_given_back() -> Generator[None]:
     """Give memory back before and after a training.
@@ -121,11 +125,11 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
     """Train to the end, and return the step it resumed from, 0 for the beginning.
 
     Raises StepFailed when the loss is no longer a number; where the weights of an evaluation before that are
-    kept, training ends there.
+    kept, training ends there. Raises BatchTooLarge where memory runs out and a batch can be split.
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    checkpoint, resumed_from_step = _last_checkpoint(out)
+    checkpoint, resumed_from_step = last_checkpoint(out)
     write_codes(out, {fingerprint(*step.code)} | (codes_of(out) if checkpoint else frozenset()))
     rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= resumed_from_step]
     (out / METRICS).unlink(missing_ok=True)
@@ -139,7 +143,13 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
         trainer.add_callback(watching)
         if (patience := step.training.early_stopping_patience) is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except Exception as error:
+            if memory.is_exhausted(error) and step.training.per_device_train_batch_size > 1:
+                raise BatchTooLarge(str(error)) from error
+            raise
+        trainer.accelerator.wait_for_everyone()  # before the first process removes the checkpoints
     trainer.diverged_at_step = watching.diverged_at_step
     return resumed_from_step
 
@@ -247,8 +257,8 @@ def _share_moved(before: Mapping[str, torch.Tensor], model: Any) -> float:
     return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
-def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
-    """The newest whole checkpoint of an earlier attempt, and its step; half-written ones are removed."""
+def last_checkpoint(out: Path) -> tuple[Path | None, int]:
+    """Return the newest whole checkpoint of an earlier attempt, and its step. Remove half-written ones."""
     newest, step = None, 0
     for folder in (out / CHECKPOINTS).glob("checkpoint-*"):
         number = int(folder.name.removeprefix("checkpoint-"))
