@@ -59,7 +59,7 @@ class Study:
         self,
         planned: "Planned | None" = None,
         *,
-        jobs: int = 1,
+        jobs: int | None = None,
         in_process: bool = False,
         allow_env: bool = False,
         report: bool = True,
@@ -72,7 +72,7 @@ class Study:
 
         Args:
             planned: The plan to run, as `plan` returned it; by default the whole one.
-            jobs: Worker processes on this machine.
+            jobs: Worker processes on this machine; one, or one on each GPU.
             in_process: Run the steps in this process, as for a debugger.
             allow_env: Allow the store, from now on, to send servers the environment variables in the plan.
             report: Write the report.

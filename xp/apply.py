@@ -93,13 +93,13 @@ class Applied:
 
 
 def apply(
-    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = ignore
+    diff: Diff, store_root: Path, *, jobs: int | None = None, in_process: bool = False, watch: Watch = ignore
 ) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
-    Steps run where the spec says; on this machine at most `jobs` at once, or all of them in this process. The
-    store may have changed since the diff was made: what was done meanwhile is not done again, what is gone is
-    done again.
+    Steps run where the spec says; on this machine at most `jobs` at once (None: one, or one on each GPU), or
+    all of them in this process. The store may have changed since the diff was made: what was done meanwhile
+    is not done again, what is gone is done again.
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
@@ -119,7 +119,7 @@ def apply(
     if execution.budget is not None:
         store.charge = Charge(experiment=study.experiment, budget=execution.budget)
     executor = "in_process" if in_process else execution.executor
-    if jobs > 1 and executor == "ray":
+    if jobs is not None and jobs > 1 and executor == "ray":
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
@@ -194,7 +194,7 @@ def _left_to_do(
     return tuple(todo)
 
 
-def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str, jobs: int) -> None:
+def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str, jobs: int | None) -> None:
     store, plan = ledger.store, diff.plan
     # what could not be read with the spec is read and checked before anything is made from it
     unchecked = {step_id for step_id in todo if is_unchecked(plan.steps[step_id])}

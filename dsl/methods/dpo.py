@@ -50,6 +50,17 @@ class Dpo(DpoLoss, TuningMethod):
             )
         if self.training.assistant_only_loss:
             raise ValueError("`assistant_only_loss` is for sft: a preference is of the last answer")
+        if self.lora is not None and self.lora.quantization is not None:
+            if self.policy not in ("base", "instruct"):
+                raise ValueError(
+                    "what an sft method learnt cannot be merged into weights in 4 bits without rounding it."
+                    " Leave `quantization` out, or start from `policy: base`"
+                )
+            if self.precompute_ref_log_probs:
+                raise ValueError(
+                    "with `quantization` the reference is in 4 bits too, and is computed as training goes on:"
+                    " `precompute_ref_log_probs: false`"
+                )
         if "beta" in self.vary and self.training.metric_for_best_model == "eval_loss":
             raise ValueError(
                 "the loss of dpo is of another scale with each `beta`. To `vary` it, choose by"

@@ -1,12 +1,13 @@
 """Execution settings: where a study's steps run, and with which resources. They change no result and no
 identity."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from dsl.spec.budget import Budget
-from dsl.steps.steps import AnyStep
+from dsl.steps.steps import AnyStep, Step, TuningStep
 from dsl.values import Value
 
 _STEP_CLASSES: tuple[Any, ...] = get_args(get_args(AnyStep)[0])
@@ -19,13 +20,15 @@ Executor = Literal["local", "ray"]
 
 class Resources(Value):
     """Resources of each step of a kind on a cluster, under the names of `ray.remote`. What is not named is
-    left to Ray."""
+    left to Ray. On this machine `num_gpus` of trainings alone is read."""
 
     num_cpus: float | None = Field(None, ge=0)
     """Processors; also the number of threads that its libraries compute with."""
     num_gpus: float | None = Field(None, ge=0)
     """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one
-    are whole. On nodes with GPUs this must be said for every kind of step that loads a model."""
+    are whole. On nodes with GPUs this must be said for every kind of step that loads a model. A training on
+    several has a process for each, on a cluster or on this machine; together they see the rows of an
+    optimiser step that one would see."""
     memory: int | None = Field(None, ge=1)
     """Bytes that must be free on the node."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}
@@ -34,6 +37,14 @@ class Resources(Value):
     """`generate` only: a step with more rows is split into shards of so many, which go to whichever node is
     free. Without it, 256 where the model is loaded by the step, and no shards where a server answers: the
     server has its own limit on what it does at once."""
+
+
+def n_processes(step: Step, resources: Mapping[str, Resources]) -> int:
+    """Return the number of processes of a step: of a training, one for each GPU that it is given."""
+    given = resources.get(step.kind)
+    if given is None or given.num_gpus is None or not isinstance(step, TuningStep):
+        return 1
+    return max(1, int(given.num_gpus))
 
 
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]

@@ -89,6 +89,9 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "GenerateStep": frozenset({"after", "items", "slices", "replicate"}),
     "JudgeStep": frozenset({"replicate"}),
     "rubric.Settings": frozenset({"aspects_per_request"}),
+    "Adapter": frozenset(
+        {"use_rslora", "use_dora", "modules_to_save", "ensure_weight_tying", "quantization"},
+    ),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}
         | {"early_stopping_patience"}

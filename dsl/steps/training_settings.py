@@ -1,8 +1,8 @@
 """Settings of training, spelled as PEFT and TRL spell them."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
@@ -26,6 +26,30 @@ class Adapter(Value):
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    use_rslora: bool = False
+    """Scale what is learnt by `lora_alpha / sqrt(r)` and not by `lora_alpha / r`, which keeps a large `r`
+    from learning less (arXiv 2312.03732)."""
+    use_dora: bool = False
+    """Learn the magnitude of each weight apart from its direction (arXiv 2402.09353); slower to train."""
+    modules_to_save: tuple[str, ...] = ()
+    """Modules that are trained whole and kept with the adapter, as `[embed_tokens, lm_head]`. The model is in
+    float32 then while it is trained, whatever its `dtype`."""
+    ensure_weight_tying: bool = False
+    """Train input and output embedding as one weight where the model has them as one and `modules_to_save`
+    names one of them. Without it, each is trained by itself, and one that is not named stays as it was."""
+    quantization: Literal["nf4"] | None = None
+    """Train on weights in 4 bits, so that a larger model fits into a GPU's memory (QLoRA, arXiv 2305.14314).
+    What was learnt is asked on the weights in their own `dtype`. Needs a GPU and
+    `pip install "xp-lab[qlora]"`."""
+
+    @model_validator(mode="after")
+    def _whole_modules_are_whole(self) -> Self:
+        if self.quantization is not None and self.modules_to_save:
+            raise ValueError(
+                "on weights in 4 bits all that is trained is in bfloat16, where small updates of whole"
+                " modules are rounded away. Leave `modules_to_save` or `quantization` out"
+            )
+        return self
 
 
 class Training(Value):
@@ -85,10 +109,10 @@ class Training(Value):
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
         """The weights in the precision in which they are trained.
 
-        Float32 where all of them are trained, since half-precision ones round small updates away. Raises
-        DataError where `pure_bf16` meets weights that are not bfloat16.
+        Float32 where all of them are trained, or whole modules, since half-precision ones round small updates
+        away. Raises DataError where `pure_bf16` meets weights that are not bfloat16.
         """
-        if adapter is not None:
+        if adapter is not None and not adapter.modules_to_save:
             return weights
         if self.pure_bf16 and weights.dtype != "bfloat16":
             raise DataError(

@@ -78,7 +78,7 @@ class Engine:
         Raises:
             DataError: the weights cannot be loaded, or a server that runs already would have to serve others.
         """
-        from runners.models import loading, merging
+        from runners.models import loading, merged_weights
         from runners.models.weight_files import commit_of, source_folder
 
         self._settings, self._tuned, self._cache = settings, tuned, cache
@@ -88,7 +88,7 @@ class Engine:
         self._loaded = loading.load_without_weights(self._weights, cache)
         self._prompts = Prompts(self._loaded, settings.source)
         rank = vllm.largest_rank(settings) if self._folder is not None else 2**31
-        self._adapter = None if tuned is None else merging.plain_adapter(tuned, rank)
+        self._adapter = None if tuned is None else merged_weights.plain_adapter(tuned, rank)
         if tuned is not None and self._adapter is None and self._folder is None:
             raise DataError(
                 f"{tuned.name} is no LoRA adapter that a running server can load (all weights, an adapter on"
@@ -176,12 +176,12 @@ class Engine:
 
     def _launch(self) -> servers.Launch:
         """Return the start of a server of the weights, or of the folder that holds them tuned."""
-        from runners.models import merging
+        from runners.models import merged_weights
 
         assert self._folder is not None
         folder = self._folder
         if self._tuned is not None and self._adapter is None:
-            folder = merging.merged_folder(self._weights, self._tuned, self._cache)
+            folder = merged_weights.merged_folder(self._weights, self._tuned, self._cache)
         return vllm.launch(self._settings, folder, self._folder)
 
     def _answers(

@@ -15,10 +15,11 @@ from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
 from dsl.errors import BudgetSpent, DataError, StepFailed, XpError
 from dsl.messages import one_line, scrub
-from dsl.steps.steps import Step
+from dsl.steps.steps import Step, TuningStep
 from dsl.values import Sha256, StepId
 from runners.execution import shards
 from runners.execution.log import log_traceback, output_to
+from runners.execution.smaller_batches import train_with_batches_that_fit
 from runners.execution.versions import versions
 from runners.models import memory
 from runners.models.memory import forget_peak_memory, peak_memory
@@ -44,10 +45,12 @@ def attempt(
     *,
     to_log: bool,
     part: range | None = None,
+    n_processes: int = 1,
 ) -> Outcome:
     """Run one step, or one shard of it (`part`), to its end.
 
-    `to_log` sends this process's output to the step's log meanwhile.
+    `to_log` sends this process's output to the step's log meanwhile. `n_processes` train it, where it is a
+    training.
 
     Raises:
         BudgetSpent: the study's budget has no room for the rest; rows and checkpoints so far are kept.
@@ -66,10 +69,16 @@ def attempt(
             contents = {i: _content(i, folder) for i, folder in folders.items()}
             telling = _giving_back(report) if step.kind in _OF_BATCHES else report
             context = StepContext(
-                folders, store.cache, reuse_from, telling, shards.earlier(store, step_id, part), part
+                folders,
+                store.cache,
+                reuse_from,
+                telling,
+                shards.earlier(store, step_id, part),
+                part,
+                n_processes,
             )
             with spending.charged(step, store):
-                outcome = _run(step_id, step, context, folder)
+                outcome = _run(step_id, step, context, folder, store)
             shards.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
     except BudgetSpent:
@@ -104,11 +113,15 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
     return checked.content
 
 
-def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Outcome:
+def _run(step_id: StepId, step: Step, context: StepContext, folder: Path, store: Store) -> Outcome:
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    result: StepResult = find_runner(step.kind).run(step, context, folder)
+    result: StepResult = (
+        train_with_batches_that_fit(step, context, folder, store)
+        if isinstance(step, TuningStep)
+        else find_runner(step.kind).run(step, context, folder)
+    )
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,
@@ -116,7 +129,7 @@ def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Out
         n_reused=result.n_reused,
         n_open=result.n_open,
         n_of_other_code=result.n_of_other_code,
-        peak_memory_bytes=peak_memory(),
+        peak_memory_bytes=max(peak_memory(), result.peak_memory_bytes),
         start_seconds=since_begun + taken(),
         load_seconds=result.load_seconds,
         code=fingerprint(*step.code),

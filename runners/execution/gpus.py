@@ -37,8 +37,8 @@ def visible() -> tuple[str, ...]:
     return tuple(name for gpu, instances in found.items() for name in instances or [gpu])
 
 
-def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return the settings of one more worker: it sees the GPU that the fewest others (`taken`) see.
+def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]], n: int = 1) -> dict[str, str]:
+    """Return the settings of one more worker: it sees the `n` GPUs that the fewest others (`taken`) see.
 
     Nothing where there is no choice.
 
@@ -46,5 +46,5 @@ def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]]) -> dict[str
     """
     if len(gpus) < 2:
         return {}
-    used = Counter(settings.get(VISIBLE) for settings in taken)
-    return {VISIBLE: min(gpus, key=lambda gpu: used[gpu])}
+    used = Counter(gpu for settings in taken for gpu in settings.get(VISIBLE, "").split(","))
+    return {VISIBLE: ",".join(sorted(gpus, key=lambda gpu: used[gpu])[:n])}

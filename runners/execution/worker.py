@@ -43,6 +43,8 @@ class Task(Value):
     reuse_from: tuple[Path, ...] = ()
     part: tuple[int, int] | None = None
     """The first of its examples and the one after the last, where a shard of the step is meant."""
+    n_processes: int = 1
+    """Processes that a training is shared out to."""
     charge: Charge | None = None
     """The study that pays for it, where that has a budget."""
 
@@ -109,7 +111,16 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
     store.charge = task.charge
     try:
         return Finished(
-            outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part)
+            outcome=attempt(
+                task.step_id,
+                task.step,
+                store,
+                task.reuse_from,
+                report,
+                to_log=True,
+                part=part,
+                n_processes=task.n_processes,
+            )
         )
     except BudgetSpent as error:
         return Failed(error=str(error), is_stopped=True)

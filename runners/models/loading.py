@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
+from runners.models.merging import merge
+from runners.models.quantized import check_quantizable, nf4
 from runners.models.startup_time import importing
 from runners.models.weight_files import check_unchanged, commit_of, settings_folder, source_folder
 from runners.store import spending
@@ -118,18 +120,29 @@ def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal
     return loaded
 
 
-def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_frozen: bool = False) -> Loaded:
+def load_to_train(
+    weights: Weights,
+    tuned: Path | None,
+    cache: Path,
+    *,
+    is_frozen: bool = False,
+    is_quantized: bool = False,
+) -> Loaded:
     """Load as `load` does, but a model of the caller's alone, since training changes it. The tuned model in
     memory is freed.
 
     `is_frozen`: only an adapter is trained. Then the model shares the tensors of the base weights, which
-    stay in memory; else those are freed too. The step is charged for its device time.
+    stay in memory; else those are freed too. `is_quantized`: in 4 bits, which are not shared. The step is
+    charged for its device time.
     """
+    if is_quantized:
+        check_quantizable()
     spending.begin()
+    is_frozen = is_frozen and not is_quantized
     _forget(base=not is_frozen)
     layers = list(layers_of(tuned)) if tuned is not None else []
     if not is_frozen:
-        return _load(weights, layers, cache, "causal_lm")
+        return _load(weights, layers, cache, "causal_lm", is_quantized=is_quantized)
     return _applied(weights, layers, cache, "causal_lm")
 
 
@@ -164,7 +177,7 @@ def _applied(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) 
             began = time.perf_counter()
             model = sharing_copy(base.model)
             for adapter in layers:
-                model = _merge(model, adapter)
+                model = merge(model, adapter)
             return replace(base, model=model, load_seconds=base.load_seconds + time.perf_counter() - began)
     _forget(base=True)
     return _load(weights, layers, cache, head)
@@ -205,7 +218,9 @@ def _import(layers: Sequence[Path]) -> None:
             importlib.import_module("peft")
 
 
-def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
+def _load(
+    weights: Weights, layers: Sequence[Path], cache: Path, head: Head, *, is_quantized: bool = False
+) -> Loaded:
     _import(layers)
     import torch
 
@@ -219,9 +234,10 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
         folder, layers = layers[replaced[-1]], layers[replaced[-1] + 1 :]
-    model: PreTrainedModel = _model(folder, weights, head).to(device)
+    how = nf4(weights, device) if is_quantized else {}
+    model: PreTrainedModel = _model(folder, weights, head, **how).to(device)
     for adapter in layers:
-        model = _merge(model, adapter)
+        model = merge(model, adapter)
     model.eval()
     check_unchanged(weights, cache)
 
@@ -269,13 +285,13 @@ def _tokenizer(folder: Path, weights: Weights) -> PreTrainedTokenizerBase:
     )
 
 
-def _model(folder: Path, weights: Weights, head: Head) -> Any:
+def _model(folder: Path, weights: Weights, head: Head, **how: Any) -> Any:
     import torch
     import transformers
 
     auto: Any = transformers
 
-    how = {
+    how |= {
         "dtype": getattr(torch, weights.dtype),
         "use_safetensors": True,
         "local_files_only": True,
@@ -317,34 +333,6 @@ def layers_of(tuned: Path) -> Iterator[Path]:
     if not found:
         raise DataError(f"{tuned}: neither {MODEL}/ nor {ADAPTER}/ in this folder")
     yield from found
-
-
-def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    from peft import PeftModel
-
-    adapted: Any = cast("Any", PeftModel).from_pretrained(model, str(adapter), use_safetensors=True)
-    _untie(model)
-    # safe: into a copy of each weight, which then replaces it; in place, it would change the tensors of all
-    # models that share them
-    merged = adapted.merge_and_unload(safe_merge=True)
-    return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
-
-
-def _untie(model: PreTrainedModel) -> None:
-    """Give the LM head a weight of its own where an adapter changes the input embedding alone: it was trained
-    to change only that."""
-    import torch
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    embedding: Any = model.get_input_embeddings()
-    head: Any = cast("Any", model).get_output_embeddings()
-    if head is None or isinstance(embedding, BaseTunerLayer) == isinstance(head, BaseTunerLayer):
-        return
-    if embedding.weight is head.weight:
-        plain = head if isinstance(embedding, BaseTunerLayer) else embedding
-        plain.weight = torch.nn.Parameter(plain.weight.detach())
-        model.config.tie_word_embeddings = False
-        load_checks.text_config(model).tie_word_embeddings = False
 
 
 def _check_type(weights: Weights, folder: Path) -> None:

@@ -17,9 +17,10 @@ from dsl.steps.steps import DpoStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
+from runners.training.adapter import lora
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
 from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
-from runners.training.trainer import arguments, lora, memory_given_back, result_of, save, train, weights_of
+from runners.training.trainer import arguments, memory_given_back, result_of, save, train, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,7 +44,13 @@ def _run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
 
     policy = context[step.policy] if step.policy is not None else None
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, policy, context.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(
+        weights,
+        policy,
+        context.cache,
+        is_frozen=step.adapter is not None,
+        is_quantized=step.adapter is not None and step.adapter.quantization is not None,
+    )
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     reference, reference_in_words = _reference(step, weights, context)
     counts = Counts()
@@ -153,7 +160,7 @@ def _trainer_class() -> type[Any]:
             metrics = self._metrics["train" if self.model.training else "eval"]
             lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
             for name, length in zip(ANSWERS, lengths, strict=True):
-                metrics[f"lengths/{name}"].append(length.mean().item())
+                metrics[f"lengths/{name}"].append(self.accelerator.gather(length).mean().item())
                 # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has
                 # gone (its KL is of its own answers)
                 metrics[f"log_ratios/{name}"].append(metrics[f"rewards/{name}"][-1] / self.beta)

@@ -13,11 +13,11 @@ from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
+from runners.training.adapter import lora
 from runners.training.padding_free import check_rows_apart
 from runners.training.rows import Counts, Drawn, as_dataset, draw, tokenise
 from runners.training.trainer import (
     arguments,
-    lora,
     memory_given_back,
     result_of,
     save,
@@ -40,7 +40,13 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(
+        weights,
+        None,
+        context.cache,
+        is_frozen=step.adapter is not None,
+        is_quantized=step.adapter is not None and step.adapter.quantization is not None,
+    )
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
     drawn, evaluated = draw(

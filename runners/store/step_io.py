@@ -55,6 +55,8 @@ class StepContext:
     """Folders, besides `out`, in which earlier attempts at this very step have left rows."""
     part: range | None = None
     """The slice of its examples that a generate step is to answer now; None is all of them."""
+    n_processes: int = 1
+    """Processes that a training is shared out to."""
 
     def __getitem__(self, step_id: StepId) -> Path:
         return self.folders[step_id]
@@ -70,6 +72,8 @@ class StepResult:
     n_of_other_code: int = 0
     """Reused rows that other code made; of a training, optimiser steps."""
     load_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    """Peak of a process that did the work in the place of this one."""
     facts: Mapping[str, str | int | float | bool | None] = field(
         default_factory=dict[str, str | int | float | bool | None]
     )

@@ -39,6 +39,7 @@ def recorder(
     `seconds` and `n_tokens` are those of an earlier attempt, from which they go on.
     """
     import torch
+    from accelerate import PartialState
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):
@@ -55,7 +56,8 @@ def recorder(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
             report(state.global_step, state.max_steps)
-            if not control.should_training_stop and spending.is_spent():
+            # of several processes, one may see it before the others; they look after each checkpoint alone
+            if args.world_size == 1 and not control.should_training_stop and spending.is_spent():
                 control.should_save = True
 
         def on_log(
@@ -91,6 +93,7 @@ def recorder(
         def on_save(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
+            PartialState().wait_for_everyone()  # each process has its part of a checkpoint
             # whoever goes on from the last one would train a step more
             if not control.should_training_stop:
                 (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / WHOLE).touch()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import TrainingFacts, TrainMetric
-from dsl.errors import DataError
 from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.inference.batch_model import forget_batch_models
@@ -36,13 +35,16 @@ from runners.training.rows import Counts
 
 if TYPE_CHECKING:
     import torch
-    from peft import LoraConfig
 
 METRICS = "metrics.jsonl"
 FACTS = "facts.json"
 CHECKPOINTS = "trainer"
 _SAMPLED = 100_000
 """Weights of a tensor that are looked at to tell the share that moved."""
+
+
+class BatchTooLarge(MemoryError):
+    """Memory ran out while training, with batches of several rows: smaller ones may fit."""
 
 
 @contextlib.contextmanager
@@ -76,45 +78,6 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
     Elsewhere it would be imitated, many times slower than float32, which is what is taken then.
     """
     return wanted and has_bf16(device)
-
-
-def lora(adapter: Adapter | None, model: Any) -> LoraConfig | None:
-    """Return PEFT's configuration of an adapter on the model; None trains all weights.
-
-    Raises DataError where a target module is missing: PEFT passes over one of several without a word.
-    """
-    from peft import LoraConfig
-
-    if adapter is None:
-        return None
-    modules = (
-        adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
-    )
-    if isinstance(modules, list):
-        there: list[str] = [
-            name
-            for name, module in model.named_modules()
-            if getattr(getattr(module, "weight", None), "ndim", 0) == 2
-        ]
-        missing = [
-            target for target in modules if not any(f".{name}".endswith(f".{target}") for name in there)
-        ]
-        if missing:
-            head = model.get_output_embeddings()  # which TRL leaves to the base model
-            found = ", ".join(
-                sorted({name.rpartition(".")[2] for name in there if model.get_submodule(name) is not head})
-            )
-            raise DataError(
-                f"`target_modules`: the model has no {' and no '.join(missing)}. An adapter can lie on:"
-                f" {found}"
-            )
-    return LoraConfig(
-        r=adapter.r,
-        lora_alpha=adapter.lora_alpha,
-        lora_dropout=adapter.lora_dropout,
-        target_modules=modules,
-        task_type="CAUSAL_LM",
-    )
 
 
 def arguments(step: SftStep | DpoStep, loaded: Loaded, out: Path) -> dict[str, Any]:
@@ -162,11 +125,11 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
     """Train to the end, and return the step it resumed from, 0 for the beginning.
 
     Raises StepFailed when the loss is no longer a number; where the weights of an evaluation before that are
-    kept, training ends there.
+    kept, training ends there. Raises BatchTooLarge where memory runs out and a batch can be split.
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    checkpoint, resumed_from_step = _last_checkpoint(out)
+    checkpoint, resumed_from_step = last_checkpoint(out)
     write_codes(out, {fingerprint(*step.code)} | (codes_of(out) if checkpoint else frozenset()))
     rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= resumed_from_step]
     (out / METRICS).unlink(missing_ok=True)
@@ -180,7 +143,13 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
         trainer.add_callback(watching)
         if (patience := step.training.early_stopping_patience) is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except Exception as error:
+            if memory.is_exhausted(error) and step.training.per_device_train_batch_size > 1:
+                raise BatchTooLarge(str(error)) from error
+            raise
+        trainer.accelerator.wait_for_everyone()  # before the first process removes the checkpoints
     trainer.diverged_at_step = watching.diverged_at_step
     return resumed_from_step
 
@@ -288,8 +257,8 @@ def _share_moved(before: Mapping[str, torch.Tensor], model: Any) -> float:
     return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
-def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
-    """The newest whole checkpoint of an earlier attempt, and its step; half-written ones are removed."""
+def last_checkpoint(out: Path) -> tuple[Path | None, int]:
+    """Return the newest whole checkpoint of an earlier attempt, and its step. Remove half-written ones."""
     newest, step = None, 0
     for folder in (out / CHECKPOINTS).glob("checkpoint-*"):
         number = int(folder.name.removeprefix("checkpoint-"))

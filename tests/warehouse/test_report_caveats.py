@@ -127,3 +127,13 @@ def test_a_training_that_diverged_is_said_once_with_its_step_and_the_weights_tha
         "2 trainings diverged. sft (tiny, tuned on fr, seed 0) at step 8 and dpo (tiny, tuned on fr,"
         " training.beta: 1) at step 8: the weights of the best evaluation before that are used."
     )
+
+
+def test_a_training_that_ran_out_of_memory_is_said_with_the_batches_that_it_ended_with() -> None:
+    sizes = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 8, "n_out_of_memory": 2}
+    step = {"kind": "sft", "models": ["tiny", "small"], "facts": sizes}
+    (caveat,) = caveats([], [], [], split=[step, step])
+    assert caveat.whole == (
+        "2 trainings ran out of memory and went on with smaller batches. sft (tiny, small) ended with batches"
+        " of 2, accumulated over 8: optimiser steps saw the rows that were asked for."
+    )

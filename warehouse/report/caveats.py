@@ -47,6 +47,7 @@ def caveats(
     mixed: Rows = (),
     mended: Sequence[tuple[str, str]] = (),
     diverged: Rows = (),
+    split: Rows = (),
     plans: Rows = (),
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
@@ -62,6 +63,7 @@ def caveats(
         mended: models or judges, and what was mended in their checkpoints when they were loaded, for each
             step.
         diverged: rows of trainings whose loss was no longer finite at some step.
+        split: steps of trainings that ran out of memory and went on with smaller batches.
         plans: counts of all that was applied on the study's data sets and judges.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
@@ -75,6 +77,7 @@ def caveats(
         _mixed(mixed),
         _mended(mended),
         _diverged(diverged),
+        _split(split),
         _applied(plans),
         _tests(tested),
     ]
@@ -205,6 +208,24 @@ def _diverged(rows: Rows) -> Caveat | None:
         2,
         headline,
         f"{headline} {one_line(listed(said))}: the weights of the best evaluation before that are used.",
+    )
+
+
+def _split(steps: Rows) -> Caveat | None:
+    """Trainings that ended with smaller batches than they began with."""
+    if not steps:
+        return None
+    said = dict.fromkeys(
+        f"{step['kind']} ({', '.join(step['models'] or ())}) ended with batches of"
+        f" {step['facts']['per_device_train_batch_size']}, accumulated over"
+        f" {step['facts']['gradient_accumulation_steps']}"
+        for step in steps
+    )
+    headline = f"{counted(len(steps), 'training')} ran out of memory and went on with smaller batches."
+    return Caveat(
+        1,
+        headline,
+        f"{headline} {one_line(listed(list(said)))}: optimiser steps saw the rows that were asked for.",
     )
 
 

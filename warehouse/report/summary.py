@@ -76,6 +76,7 @@ def summary(study: StudyRows) -> Summary:
             if step["facts"].get("remedies")
         ],
         [row for row in study.views["training_curve"] if row["diverged_at_step"] is not None],
+        [step for step in study.steps if step["facts"].get("n_out_of_memory")],
         study.views["plans_by_judge"],
     )
     said = _answer(study, contrasts, scores)

@@ -161,8 +161,11 @@ def apply(
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Run without asking.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Number of worker processes on this machine.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Number of worker processes on this machine; one, or one on each GPU."
+        ),
+    ] = None,
     targets: Targets = None,
     allow_env: Annotated[
         bool,

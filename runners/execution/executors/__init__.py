@@ -4,7 +4,8 @@
 
 It runs every step of `todo` that can be run, and calls `on_event` with each event. `todo` comes in an order
 in which each step is after its inputs; `done` are the steps whose files are there. `jobs` is the greatest
-number of worker processes at once on this machine; `resources` says what a cluster gives a step of each kind.
+number of worker processes at once on this machine, None is one for each GPU; `resources` says what a step of
+each kind is given.
 
 Raises:
     StoreError: nothing can be written, as on a full disk; every attempt has been reported as ended.

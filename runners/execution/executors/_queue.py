@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import cast
 
+from dsl.spec.resources import Resources, n_processes
 from dsl.steps.steps import AnyStep, Step
 from dsl.values import StepId
 from runners.execution.events import Ended, OnEvent, Skipped
@@ -17,11 +18,16 @@ class Queue:
     """Steps that are to run; each event of theirs goes to `on_event`."""
 
     def __init__(
-        self, todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, on_event: OnEvent
+        self,
+        todo: Mapping[StepId, Step],
+        done: Collection[StepId],
+        store: Store,
+        on_event: OnEvent,
+        resources: Mapping[str, Resources],
     ) -> None:
         """Skip the steps whose inputs are neither in `done` nor in `todo`, where each comes after its
         inputs."""
-        self.steps, self.store, self.on_event = todo, store, on_event
+        self.steps, self.store, self.on_event, self._resources = todo, store, on_event, resources
         self.schedule = Schedule(todo, done)
         self._skip(self.schedule.without_input())
 
@@ -36,8 +42,13 @@ class Queue:
             step=cast("AnyStep", step),
             reuse_from=folders,
             part=part,
+            n_processes=self.n_processes(step_id),
             charge=self.store.charge,
         )
+
+    def n_processes(self, step_id: StepId) -> int:
+        """Return the number of processes that a step is shared out to, each with a GPU of its own."""
+        return n_processes(self.steps[step_id], self._resources)
 
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""

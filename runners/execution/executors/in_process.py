@@ -1,4 +1,5 @@
-"""Run steps one after another in this process, where a debugger can follow them (`xp apply --in-process`)."""
+"""Run steps one after another in this process, where a debugger can follow them (`xp apply --in-process`): a
+training on one GPU, however many it is given."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -21,11 +22,11 @@ def run(
     done: Collection[StepId],
     store: Store,
     on_event: OnEvent,
-    jobs: int,
+    jobs: int | None,
     resources: Mapping[str, Resources],
 ) -> None:
     """Run every step of `todo` that can be run; the contract is in `runners.execution.executors`."""
-    queue, loaded = Queue(todo, done, store, on_event), ""
+    queue, loaded = Queue(todo, done, store, on_event, {}), ""
     if queue.schedule.is_over():
         return
     os.environ.update(share(visible(), []))

@@ -1,8 +1,9 @@
 """Run steps in worker processes on this machine.
 
-A worker sees one GPU, the one that the fewest others use. It takes the steps that share its model one after
-another, and ends when none is left or another model needs its place, so that memory comes back. A step that
-fails, or takes its worker with it, costs itself and what hangs on it; the rest goes on.
+A worker sees one GPU, the one that the fewest others use, or as many as a training is given. It takes the
+steps that share its model one after another, and ends when none is left or another model needs its place, so
+that memory comes back. A step that fails, or takes its worker with it, costs itself and what hangs on it; the
+rest goes on.
 """
 
 import os
@@ -10,13 +11,14 @@ import selectors
 import sys
 from collections.abc import Collection, Mapping
 
+from dsl.errors import XpError
 from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.events import OnEvent, Progress
 from runners.execution.executors._process import Worker
 from runners.execution.executors._queue import Queue
-from runners.execution.gpus import share, visible
+from runners.execution.gpus import VISIBLE, share, visible
 from runners.execution.schedule import Schedule
 from runners.store.store import Store
 
@@ -30,19 +32,22 @@ def run(
     done: Collection[StepId],
     store: Store,
     on_event: OnEvent,
-    jobs: int,
+    jobs: int | None,
     resources: Mapping[str, Resources],
 ) -> None:
     """Run every step of `todo` that can be run; the contract is in `runners.execution.executors`."""
-    queue = Queue(todo, done, store, on_event)
+    queue = Queue(todo, done, store, on_event, resources)
     schedule = queue.schedule
     if schedule.is_over():
         return
     gpus, workers = visible(), list[Worker]()
+    _check_gpus(queue, gpus)
+    jobs = jobs or max(1, len(gpus))
     try:
         while not schedule.is_over():
-            while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
-                worker = _worker_for(todo[step_id].affinity, workers, store, jobs, gpus)
+            while sum(map(_n_gpus, _busy(workers))) < jobs and (step_id := _next(schedule, workers)):
+                affinity, n_gpus = todo[step_id].affinity, queue.n_processes(step_id)
+                worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
                 on_event(now.started())
             with selectors.DefaultSelector() as selector:
@@ -66,29 +71,48 @@ def run(
             on_event(now.interrupted())
 
 
+def _busy(workers: list[Worker]) -> list[Worker]:
+    return [worker for worker in workers if worker.is_busy]
+
+
+def _n_gpus(worker: Worker) -> int:
+    """Number of GPUs that a worker sees of several, or 1 for the one of this machine, or for none."""
+    return worker.settings.get(VISIBLE, "").count(",") + 1
+
+
 def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:
     return schedule.take(
         loaded=[worker.affinity for worker in workers if not worker.is_busy],
-        busy=[worker.affinity for worker in workers if worker.is_busy],
+        busy=[worker.affinity for worker in _busy(workers)],
     )
 
 
+def _check_gpus(queue: Queue, gpus: tuple[str, ...]) -> None:
+    """Check that this machine has the GPUs that trainings are given."""
+    for step_id, step in queue.steps.items():
+        if (n := queue.n_processes(step_id)) > max(1, len(gpus)):
+            raise XpError(
+                f"`resources.{step.kind}.num_gpus` is {n}, and this machine has {len(gpus)} that it may use"
+                f" (`{VISIBLE}` may name them). Give it fewer, or run the study where there are more"
+            )
+
+
 def _worker_for(
-    affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...]
+    affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...], n_gpus: int = 1
 ) -> Worker:
-    """Return a waiting worker that has the model loaded, or a new one.
+    """Return a waiting worker that has the model loaded, and sees so many GPUs, or a new one.
 
     Before a new one starts, waiting workers with other models end.
     """
     waiting = [worker for worker in workers if not worker.is_busy]
     for worker in waiting:
-        if worker.affinity == affinity:
+        if worker.affinity == affinity and _n_gpus(worker) == n_gpus:
             return worker
     for worker in waiting:
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    gpu = share(gpus, [worker.settings for worker in workers]) if affinity else {}
+    gpu = share(gpus, [worker.settings for worker in workers], n_gpus) if affinity else {}
     worker = Worker(store, affinity, {**_share_of_cores(jobs), **gpu})
     workers.append(worker)
     return worker

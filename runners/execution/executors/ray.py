@@ -45,7 +45,7 @@ def run(
     done: Collection[StepId],
     store: Store,
     on_event: OnEvent,
-    jobs: int,
+    jobs: int | None,
     resources: Mapping[str, Resources],
 ) -> None:
     """Run every step of `todo` that can be run; the contract is in `runners.execution.executors`.
@@ -53,7 +53,7 @@ def run(
     Raises:
         XpError: ray is not installed, its cluster does not answer, or no node has what the spec asks for.
     """
-    queue = Queue(todo, done, store, on_event)
+    queue = Queue(todo, done, store, on_event, resources)
     if queue.schedule.is_over():
         return
     options = {kind: options_of(resources.get(kind)) for kind in {step.kind for step in todo.values()}}

@@ -9,9 +9,12 @@ import pytest
 from dsl.data.fingerprints import PROMPT_TEXTS, Fingerprints
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
+from dsl.errors import XpError
+from dsl.spec.resources import Resources
 from dsl.steps.identity import step_id
 from dsl.steps.prompt_forms import PromptText, TextPrompt
-from dsl.steps.steps import DataStep, GenerateStep, Step
+from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
+from dsl.steps.training_settings import Adapter, Training
 from runners.execution import gpus
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import in_process as in_process_executor
@@ -27,13 +30,14 @@ def run(
     todo: Mapping[str, Step],
     store: Path,
     *,
-    jobs: int = 1,
+    jobs: int | None = 1,
     in_process: bool = False,
     done: tuple[str, ...] = (),
+    resources: Mapping[str, Resources] | None = None,
 ) -> list[Event]:
     events: list[Event] = []
     executor = in_process_executor if in_process else local
-    executor.run(todo, done, Store(store), events.append, jobs, {})
+    executor.run(todo, done, Store(store), events.append, jobs, resources or {})
     return events
 
 
@@ -53,9 +57,14 @@ def test_every_step_sends_events_of_its_beginning_progress_and_end(
     assert Store(tmp_path / "store").done() == set(plan.steps)
 
 
-def test_two_jobs_work_at_once_and_leave_no_process_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [2, None])
+def test_two_jobs_or_two_gpus_work_at_once_and_leave_no_process_behind(
+    tmp_path: Path, jobs: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if jobs is None:
+        monkeypatch.setenv(gpus.VISIBLE, "0,1")
     plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.05))
-    events = run(plan.steps, tmp_path / "store", jobs=2)
+    events = run(plan.steps, tmp_path / "store", jobs=jobs)
     generating = set(step_ids(plan, "generate"))
     at_work: set[str] = set()
     most = 0
@@ -225,8 +234,8 @@ def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> No
             settings = Path(f"/proc/{worker._process.pid}/environ").read_text().split("\0")
         return dict(line.split("=", 1) for line in settings if line).get("CUDA_VISIBLE_DEVICES")
 
-    def start(affinity: str) -> Worker:
-        worker = local._worker_for(affinity, workers, store, 3, gpus)
+    def start(affinity: str, n_gpus: int = 1) -> Worker:
+        worker = local._worker_for(affinity, workers, store, 3, gpus, n_gpus)
         worker.now = Attempt(f"step of {affinity}", 0)
         return worker
 
@@ -236,9 +245,29 @@ def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> No
             freed.end()
             workers.remove(freed)
         assert [seen(start(name)) for name in ("three", "")] == ["GPU-a", seen_here()]
+        workers[1].now = None  # a worker with one GPU is not enough for a training on two
+        assert workers[1].affinity == "three"
+        assert seen(start("three", n_gpus=2)) == "GPU-a,GPU-b"
     finally:
         for worker in workers:
             worker.end()
+
+
+def test_a_training_on_more_gpus_than_there_are_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, "0,1")
+    train = SftStep(
+        weights=Weights(path="gone"),
+        train=(),
+        prompts=(),
+        adapter=Adapter(),
+        training=Training(),
+        seed=0,
+    )
+    found = r"`resources\.sft\.num_gpus` is 4, and this machine has 2 that it may use"
+    with pytest.raises(XpError, match=found):
+        run({step_id(train): train}, tmp_path, resources={"sft": Resources(num_gpus=4)})
 
 
 def seen_here() -> str | None:
