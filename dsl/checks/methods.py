@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
-from dsl.methods import Dpo, Sft
+from dsl.methods import Sft
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.contrasts import again
@@ -23,8 +23,8 @@ def method_faults(context: Context) -> Iterator[Fault]:
             for i, language in enumerate(method.train_languages):
                 at = ("methods", name, "train_languages", i)
                 yield from unknown_name(at, language, languages, "language of the study")
-        if isinstance(method, Dpo) and method.policy not in ("base", "instruct"):
-            yield from _policy(context, name, method)
+        if isinstance(method, TuningMethod) and method.starts_from is not None:
+            yield from _policy(context, name, method, method.starts_from)
 
 
 _STANDS_FOR = {"instruction": ("messages", "chosen"), "response": ("messages",)}
@@ -52,24 +52,24 @@ def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault
                 yield Fault(at, f"`{dataset}` has no `{language}`, which this method {why}")
 
 
-def _policy(context: Context, name: Name, method: Dpo) -> Iterator[Fault]:
-    """Check that the sft method a dpo method starts from exists, and that one model of it fits."""
+def _policy(context: Context, name: Name, method: TuningMethod, policy: Name) -> Iterator[Fault]:
+    """Check that the sft method that another starts from exists, and that one model of it fits."""
     methods = context.experiment.methods
     path = ("methods", name)
     trained = [n for n, m in methods.items() if isinstance(m, Sft)]
-    yield from unknown_name((*path, "policy"), method.policy, ("base", "instruct", *trained), "policy")
-    below = methods.get(method.policy)
+    yield from unknown_name((*path, "policy"), policy, ("base", "instruct", *trained), "policy")
+    below = methods.get(policy)
     if not isinstance(below, Sft):
         return
     if below.train_languages == "each" != method.train_languages:
         yield Fault(
             (*path, "train_languages"),
-            f"`{method.policy}` tunes each language by itself, so there is no one model of it to start from."
+            f"`{policy}` tunes each language by itself, so there is no one model of it to start from."
             " Give both the same `train_languages`",
         )
     if below.prompting != method.prompting:
         yield Fault(
             path,
-            f"its prompt differs from that of `{method.policy}`, which it starts from: a policy is asked as"
+            f"its prompt differs from that of `{policy}`, which it starts from: a policy is asked as"
             " it was trained",
         )

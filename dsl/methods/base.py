@@ -5,7 +5,7 @@ The builder hands it data, prompts and weights; it returns the answers' step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator
 
@@ -112,10 +112,6 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 class MethodBase(Value):
     """Settings and questions that all methods share."""
 
-    HINTS: ClassVar = {
-        "kto": "Of its unpaired rows `sft` can learn those whose label is true: `where: {label: true}` beside"
-        " the path keeps them. `dpo` learns from pairs: `chosen` and `rejected`.",
-    }
     method: str
     noise: bool = False
     """Ask the method again, with another batch size and order, and judges in further calls: the difference of
@@ -132,6 +128,11 @@ class MethodBase(Value):
     def is_stochastic(self) -> bool:
         """Test whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
+
+    @property
+    def starts_from(self) -> Name | None:
+        """The method of the study whose result this one trains on, or None."""
+        return None
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
         """Return why this method cannot be tried on a model, or None."""

@@ -17,7 +17,7 @@ training as (
         behind.experiment,
         behind.model,
         behind.method,
-        count(*) filter (where behind.kind in ('sft', 'dpo')) as n_trainings,
+        count(*) filter (where behind.kind in ('sft', 'dpo', 'kto', 'orpo', 'simpo')) as n_trainings,
         count(behind.facts ->> '$.diverged_at_step') as n_diverged,
         sum((behind.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
         sum(read_tokens.n_tokens)::bigint as n_tokens,
