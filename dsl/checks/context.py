@@ -31,9 +31,8 @@ class Context:
         """The study's cells, each with its method; none while it names a data set or policy that does not
         exist."""
         e = self.experiment
-        policies = {None, *e.methods}
         if any(name not in e.data for name in e.evaluate) or any(
-            method.starts_from not in policies for method in e.methods.values()
+            not e.methods.keys() >= {*method.starts_from} for method in e.methods.values()
         ):
             return ()
         return tuple(requests(e))
@@ -50,10 +49,13 @@ class Context:
     def needs(self) -> Needs:
         """Needs of the cells; while names are wrong, of those with known names."""
         e = self.experiment
-        policies = {None, *e.methods}
         known: dict[str, object] = {
             "evaluate": tuple(name for name in e.evaluate if name in e.data),
-            "methods": {name: method for name, method in e.methods.items() if method.starts_from in policies},
+            "methods": {
+                name: method
+                for name, method in e.methods.items()
+                if e.methods.keys() >= {*method.starts_from}
+            },
             "only": tuple(one for one in e.only if not list(unknown_coordinates(e, one))),
         }
         return needs(e, self.requests or tuple(requests(e.model_copy(update=known))))

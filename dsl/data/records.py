@@ -1,6 +1,6 @@
 """Records that cross between steps: runners write them as JSON lines, the warehouse reads them.
 
-    data             examples.jsonl      Example
+    data, pairs      examples.jsonl      Example
     sft, dpo, kto, orpo, simpo
                      metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
     select           trials.jsonl        Trial

@@ -14,7 +14,7 @@ from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.prompt_forms import PromptForm
-from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.steps import GenerateStep, Judged, Step
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]
@@ -77,6 +77,10 @@ class Builder(Protocol):
         """Return the cell's prompt form; `language` where it is not the asked one, as for training rows."""
         ...
 
+    def verdicts(self, judge: Name, answers: StepId, examples: StepId) -> Judged:
+        """One judge's verdicts on answers that are none of a cell's."""
+        ...
+
     def recorded(
         self, request: CellRequest, method: "MethodBase", rows: Rows, columns: Columns
     ) -> EngineSettings:
@@ -130,9 +134,9 @@ class MethodBase(Value):
         return False
 
     @property
-    def starts_from(self) -> Name | None:
-        """The method of the study whose result this one trains on, or None."""
-        return None
+    def starts_from(self) -> tuple[Name, ...]:
+        """The methods of the study whose results this one trains on, or learns from the answers of."""
+        return ()
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
         """Return why this method cannot be tried on a model, or None."""

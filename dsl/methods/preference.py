@@ -1,12 +1,14 @@
 """Base of the methods that learn from preferences: pairs of a chosen and a rejected answer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import model_validator
 
 from dsl.engines.transformers import Weights
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
+from dsl.methods.on_policy import OnPolicyPairs
 from dsl.methods.parts import Model
 from dsl.methods.tuning import TuningMethod, untrainable
 from dsl.steps.training_steps import PreferenceStep, TuningStep
@@ -24,8 +26,9 @@ class PreferenceMethod(TuningMethod):
 
     policy: Name = "base"
     """The model that training starts from: `base`, `instruct`, or the name of an sft method of the study."""
-    pairs: Name
-    """The data set of preferences: `instruction`, `chosen` and `rejected`."""
+    pairs: Name | OnPolicyPairs
+    """The data set of preferences: `instruction`, `chosen` and `rejected`. Or pairs that the plan makes, of
+    answers of the policy's own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,18 +68,33 @@ class PreferenceMethod(TuningMethod):
         return {name: getattr(self, name) for name in self.LOSS.model_fields}
 
     @property
-    def starts_from(self) -> Name | None:
-        return None if self.policy in ("base", "instruct") else self.policy
+    def starts_from(self) -> tuple[Name, ...]:
+        policy = None if self.policy in ("base", "instruct") else self.policy
+        answering = None if isinstance(self.pairs, str) else self.pairs.starts_from
+        return tuple(dict.fromkeys(name for name in (policy, answering) if name is not None))
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+        found: list[str | None] = []
         if self.policy == "base" or self.policy == "instruct":
-            return untrainable(model, self.policy)
-        return methods[self.policy].why_not_applicable(model, methods)
+            found.append(untrainable(model, self.policy))
+        if not isinstance(self.pairs, str):
+            found.append(self.pairs.why_not_applicable(model))
+        # one that learns from pairs, itself perhaps, is refused as a start
+        below = [methods[name] for name in self.starts_from]
+        found += [
+            one.why_not_applicable(model, methods) for one in below if not isinstance(one, PreferenceMethod)
+        ]
+        return next(filter(None, found), None)
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         needed = ("instruction", "chosen", "rejected")
         evaluated = (("validation", self.validation, needed),) if isinstance(self.validation, str) else ()
-        return (("pairs", self.pairs, needed), *evaluated)
+        learnt = (
+            ("pairs", self.pairs, needed)
+            if isinstance(self.pairs, str)
+            else ("pairs.prompts", self.pairs.prompts, ("instruction",))
+        )
+        return (learnt, *evaluated)
 
     def varied(self, step: TuningStep) -> TuningStep:
         return super().varied(step).model_copy(update=self.loss)
@@ -90,10 +108,11 @@ class PreferenceMethod(TuningMethod):
             before, weights = below.train, below.generate.model
         assert isinstance(weights, Weights)
         assert request.seed is not None
+        pairs, made = self._pairs(request, build)
         step = self.STEP(
             weights=weights,
             policy=before[-1] if before else None,
-            pairs=tuple(build.examples(self.pairs, language) for language in request.train_languages),
+            pairs=pairs,
             rows=self.rows,
             prompts=self.train_prompts(request, build),
             adapter=self.lora,
@@ -103,7 +122,20 @@ class PreferenceMethod(TuningMethod):
             **self.loss,
         )
         step, reference = self.with_reference(step, build)
-        return self.tuned_steps(request, build, step, (*before, *reference))
+        return self.tuned_steps(request, build, step, tuple(dict.fromkeys((*before, *made, *reference))))
+
+    def _pairs(self, request: CellRequest, build: Builder) -> tuple[tuple[StepId, ...], tuple[StepId, ...]]:
+        """Return the steps that have the pairs, one a training language, and those that are made for them."""
+        if isinstance(self.pairs, str):
+            data = self.pairs
+            return tuple(build.examples(data, language) for language in request.train_languages), ()
+        made = [
+            self.pairs.steps_for(replace(request, language=language), prompt, build)
+            for language, prompt in zip(
+                request.train_languages, self.train_prompts(request, build), strict=True
+            )
+        ]
+        return tuple(steps[-1] for steps in made), tuple(step for steps in made for step in steps)
 
     def with_reference(
         self, step: PreferenceStep, build: Builder

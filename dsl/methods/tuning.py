@@ -135,7 +135,7 @@ class TuningMethod(MethodBase):
         names = sorted(self.vary)
         for combination in product(*(self.vary[name] for name in names)):
             values = dict(zip(names, combination, strict=True))
-            settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True)
+            settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True, by_alias=True)
             for name, value in values.items():
                 section, _, setting = name.rpartition(".")
                 if section == "":

@@ -55,13 +55,13 @@ def needs(experiment: Experiment, requests: Sequence[tuple[CellRequest, Name]]) 
         prompts.setdefault(name, set()).add(language)
         if isinstance(method, TuningMethod):
             learn(name, method, train_languages)
-            start = method.starts_from or ""
-            policy = experiment.methods.get(start)
-            if isinstance(policy, Sft):
-                each = policy.train_languages == "each"
-                (below,) = (train_languages,) if each else policy.variants(experiment.languages, language)
-                learn(start, policy, below)
-                prompts[start].add(language)
+            for start in method.starts_from:
+                policy = experiment.methods.get(start)
+                if isinstance(policy, Sft):
+                    each = policy.train_languages == "each"
+                    (below,) = (train_languages,) if each else policy.variants(experiment.languages, language)
+                    learn(start, policy, below)
+                    prompts[start].add(language)
         elif isinstance(method, Icl):
             learn(name, method, [method.demonstrations_language or language])
     for request, _ in requests:

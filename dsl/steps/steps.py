@@ -3,6 +3,7 @@
 A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
 
     data             a file or hub data set, one language  → examples.jsonl
+    pairs            answers + verdicts on them            → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
     sft, dpo, kto, orpo, simpo
                      weights + data                        → adapter/ or model/, metrics.jsonl
@@ -174,6 +175,25 @@ class JudgeStep(Step):
         return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
 
 
+class PairsStep(Step):
+    """Preference pairs of the best and the worst of several answers to each question, by a judge's scores."""
+
+    kind: Literal["pairs"] = "pairs"
+    examples: StepId
+    samples: tuple[StepId, ...]
+    """The generate steps, each with one answer to each question."""
+    verdicts: tuple[Judged, ...]
+    """Verdicts on each of them."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (self.examples, *self.samples, *(one.step for one in self.verdicts))
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        return self.code
+
+
 class SequentialTestStep(Step):
     """Look at a contrast after so many slices of its items: its confidence sequence, and if it is settled."""
 
@@ -209,6 +229,7 @@ AnyStep = Annotated[
     | SelectStep
     | GenerateStep
     | JudgeStep
+    | PairsStep
     | SequentialTestStep,
     Field(discriminator="kind"),
 ]

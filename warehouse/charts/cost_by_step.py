@@ -7,6 +7,7 @@ from warehouse.charts.theme import Order, Panel, Rows, number, reach
 
 KINDS = {
     "data": "reading data",
+    "pairs": "making pairs",
     "sft": "SFT",
     "reference_logps": "DPO's reference",
     "dpo": "DPO",

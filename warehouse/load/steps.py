@@ -22,6 +22,7 @@ SQL = HERE / "load" / "sql"
 
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
+    "pairs": ("data.sql", "examples.jsonl"),
     **dict.fromkeys(TRAININGS, ("training.sql", "metrics.jsonl")),
     "reference_logps": ("reference_logps.sql", "ref_logps.jsonl"),
     "select": ("select.sql", "trials.jsonl"),

@@ -88,7 +88,7 @@ def _facts(study: StudyRows) -> Table:
 
     Of other steps it has the commit of a name on the hub.
     """
-    trains_or_answers = (*TRAININGS, "reference_logps", "select", "generate")
+    trains_or_answers = (*TRAININGS, "pairs", "reference_logps", "select", "generate")
     rows = [
         step
         for step in study.steps

@@ -17,7 +17,7 @@ from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm, TextPrompt
-from dsl.steps.steps import DataStep, GenerateStep, ItemSlice, JudgeStep, Step
+from dsl.steps.steps import DataStep, GenerateStep, ItemSlice, JudgeStep, PairsStep, Step
 from dsl.steps.training_settings import HeldOut
 from dsl.steps.training_steps import DpoStep, KtoStep, ReferenceLogpsStep, TuningStep
 from dsl.values import StepId
@@ -197,20 +197,29 @@ class WorkCounter:
         n_rows, lengths = 0, list[float]()
         longest = 0.0
         for data_id, form in zip(data, step.prompts, strict=True):
+            data_id, answer = self._not_made_yet(data_id)
             rows = self._examples(data_id)
             n_rows += len(rows)
             prompt = self._prompt_bytes(data_id, form)[0] / ratio + self._template_tokens(form)
             for row in _sample(rows):
                 answers = (row.response,) if row.response is not None else (row.chosen, row.rejected)
-                sides = [
-                    min(most, prompt + len((answer or "").encode()) / ratio)
-                    for answer in answers
-                    if answer is not None
-                ]
+                tokens = [len(text.encode()) / ratio for text in answers if text is not None]
+                sides = [min(most, prompt + n) for n in (tokens if answer is None else [answer] * 2)]
                 lengths.append(sum(sides))
                 longest = max(longest, *sides, 0.0)
         n_drawn = n_rows if step.rows is None else min(step.rows, n_rows)
         return n_drawn, fmean(lengths) if lengths else 0.0, longest
+
+    def _not_made_yet(self, data: StepId) -> tuple[StepId, float | None]:
+        """Return the data step whose questions have pairs, at most all, and the tokens of an answer to one;
+        for rows that are there, their own step and None."""
+        step = self.asked.diff.plan.steps[data]
+        if not isinstance(step, PairsStep) or data in self.asked.diff.done:
+            return data, None
+        answers = self.work(step.samples[0])
+        if answers is None or not answers.n_rows:
+            raise _UncountedError
+        return step.examples, answers.new_tokens / answers.n_rows
 
     def _judge(self, step: JudgeStep) -> Work:
         n_rows = self.asked.n_verdicts(step)

@@ -86,8 +86,8 @@ def sections_of(step: Step, cell: Cell, experiment: Experiment) -> tuple[SpecPat
     if isinstance(step, DataStep):
         return tuple(("data", name) for name in experiment.data)
     methods = [asked_first(cell.method, experiment)]
-    while (policy := experiment.methods[methods[-1]].starts_from) in experiment.methods:
-        methods.append(policy)
+    for method in methods:  # which grows
+        methods += [one for one in experiment.methods[method].starts_from if one not in methods]
     if isinstance(step, SftStep):  # the policy's
         methods.reverse()
     model = experiment.models[cell.model]

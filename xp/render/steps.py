@@ -18,7 +18,9 @@ MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
 
 
-KINDS = ("data", "reference_logps", *TRAININGS, "select", "generate", "judge", "sequential_test")
+KINDS = (
+    "data", "pairs", "reference_logps", *TRAININGS, "select", "generate", "judge", "sequential_test",
+)  # fmt: skip
 
 
 def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:

@@ -95,13 +95,13 @@ def _validation_faults(
     if not isinstance(method, TuningMethod) or method.validation is None:
         return
     seen: dict[Name, frozenset[str]] = {}
-    policy = method.starts_from or ""
-    below = context.experiment.methods.get(policy)
-    if isinstance(below, TuningMethod):
-        used = _trained_on(context, policy, below)
-        seen[policy] = _learnt(
-            context, {one: of for one, of in used.items() if one != below.validation}, learnt
-        )
+    for policy in method.starts_from:
+        below = context.experiment.methods.get(policy)
+        if isinstance(below, TuningMethod):
+            used = _trained_on(context, policy, below)
+            seen[policy] = _learnt(
+                context, {one: of for one, of in used.items() if one != below.validation}, learnt
+            )
     if not isinstance(method.validation, str):
         for policy, texts in seen.items():
             yield from _seen_by_policy(context, name, policy, texts)

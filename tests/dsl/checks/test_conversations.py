@@ -105,9 +105,9 @@ def test_unpaired_preferences_are_refused_and_the_refusal_says_what_can_learn_fr
     tmp_path: Path,
 ) -> None:
     rows = [{"prompt": "Say hi.", "completion": "Hi.", "label": True}]
-    methods = {"kto": {"method": "kto", "pairs": "d", "train": "d"}}
-    found = refused(
-        spec(tmp_path, rows, {"instruction": "prompt", "response": "completion"}, methods=methods)
-    )
-    assert "a kto method has no such setting. It takes `pairs`, of `chosen` and `rejected`" in found
-    assert "`sft` can learn those whose label is true" in found
+    methods = {"kto": {"method": "kto", "train": "d"}}
+    columns = {"instruction": "prompt", "response": "completion"}
+    with pytest.raises(SpecError) as caught:
+        load(spec(tmp_path, rows, columns, methods=methods))
+    assert "a kto method has no such setting. It takes `pairs`, of `chosen` and" in str(caught.value)
+    assert "`sft` can learn those whose label is true" in str(caught.value)

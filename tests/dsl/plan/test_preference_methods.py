@@ -30,7 +30,7 @@ def test_each_starts_from_the_base_or_from_an_sft_step_without_reference_logps(
     assert kinds(plan) == {"data": 1, "sft": 1, method: 2, "generate": 3, "judge": 3}
     cells = {cell.method: cell for cell in plan.study.cells}
     (alone,), (sft, over_it) = cells["over_base"].train, cells["over_sft"].train
-    assert (plan.steps[alone].policy, plan.steps[over_it].policy) == (None, sft)  # type: ignore[attr-defined]
+    assert (plan.steps[alone].policy, plan.steps[over_it].policy) == (None, sft)
     assert sft in plan.steps[over_it].inputs
     assert cells["over_base"].method_kind == method
 
@@ -58,7 +58,7 @@ def test_values_of_beta_are_tried_and_the_best_by_its_rewards_is_asked(folder: P
     varied = {"method": method, "pairs": "rows", "vary": {"beta": [0.1, 0.3]}, **chosen}
     plan = planned(folder, methods={"m": varied}, seeds=[0], languages=["en"])
     assert kinds(plan) == {"data": 1, method: 2, "select": 1, "generate": 1, "judge": 1}
-    assert {step.beta for step in plan.steps.values() if step.kind == method} == {0.1, 0.3}  # type: ignore[attr-defined]
+    assert {step.beta for step in plan.steps.values() if step.kind == method} == {0.1, 0.3}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 -- One row per study, model and method: what its answers took to prepare, so that methods can be compared
 -- at equal effort. Trainings (those that it starts from included), how many values were tried where that
--- was most, how many of the trainings diverged, optimiser steps, tokens read in them, seconds of training
--- and of its reference's log-probabilities, validation rows of one training, and worked examples in its
--- prompts. `n` is its cells.
+-- was most, how many of the trainings diverged, optimiser steps, tokens read in them, seconds of training, of
+-- its reference's log-probabilities and of pairs that were made for it, validation rows of one training, and
+-- worked examples in its prompts. `n` is its cells.
 with
 
 read_tokens as (
