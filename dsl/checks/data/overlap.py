@@ -177,7 +177,10 @@ def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ..
 
 
 def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:
-    return context.needs.used.get(name, {}) if isinstance(method, TuningMethod) else {}
+    if not isinstance(method, TuningMethod):
+        return {}
+    used = context.needs.used.get(name, {})
+    return {one: languages for one, languages in used.items() if one in context.experiment.data}
 
 
 def _shown(

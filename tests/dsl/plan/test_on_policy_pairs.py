@@ -93,7 +93,7 @@ def test_a_plan_names_samples_verdicts_and_pairs_and_says_why_they_run(folder: P
         ({"from": "stf"}, "Did you mean `sft`?"),
         ({"from": "own"}, "`own`"),
         ({"prompts": "other"}, "Did you mean `others`?"),
-        ({"samples": 1}, "greater than or equal to 2"),
+        ({"samples": 1}, "must be at least 2"),
         ({"prompts": "rows"}, "1 of 1 items of `rows` are among the rows of `rows` that `own` is trained on"),
     ],
 )
