@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dsl.errors import SpecError
-from dsl.steps.training_steps import TRAININGS, KtoStep, OrpoStep, SimpoStep
+from dsl.steps.steps import AnyStep
+from dsl.steps.training_steps import TRAININGS, KtoStep, OrpoStep, SimpoStep, TuningStep
 from tests.dsl.plan import test_compile
 from tests.dsl.plan.test_compile import kinds, planned
 
@@ -85,6 +86,12 @@ def test_a_setting_that_kto_cannot_have_is_refused(
     with pytest.raises(SpecError) as refused:
         planned(folder, methods={"m": {"method": "kto", "pairs": "rows", **changes}})
     assert message in str(refused.value)
+
+
+def test_every_step_that_trains_is_among_the_trainings() -> None:
+    kinds = get_args(get_args(AnyStep)[0])
+    trains = {kind.model_fields["kind"].default for kind in kinds if issubclass(kind, TuningStep)}
+    assert trains == {*TRAININGS}
 
 
 def test_what_names_one_kind_of_training_in_sql_names_all() -> None:
