@@ -72,6 +72,7 @@ _SYNONYMS = {
     "adapter": "lora peft",
     "loss_type": "loss",
     "beta": "kl kl_coef",
+    "simpo_gamma": "gamma gamma_beta_ratio",
     "train": "train_data train_dataset dataset data",
     "pairs": "preferences train_dataset dataset data",
     # methods and judges

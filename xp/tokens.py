@@ -9,7 +9,8 @@ from dsl.data.records import Completion, Example
 from dsl.engines.transformers import Weights
 from dsl.errors import ArgumentError
 from dsl.messages import escaped
-from dsl.steps.steps import DpoStep, GenerateStep, SelectStep, SftStep, Step
+from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.training_steps import PreferenceStep, SelectStep, SftStep, TuningStep
 from dsl.values import StepId
 from runners.contract.training import rows_of_training
 from runners.models.loading import Loaded, load_without_weights
@@ -84,9 +85,9 @@ def _prompt(step: GenerateStep, store: Store, loaded: Loaded, item: str | None, 
 def _training_row(step: Step | None, store: Store, loaded: Loaded, item: str | None) -> Iterator[str]:
     if isinstance(step, SelectStep):  # its trials differ in settings of the training
         step = _step(store, next(iter(step.trials.values())))
-    if not isinstance(step, SftStep | DpoStep):
+    if not isinstance(step, TuningStep):
         return
-    if isinstance(step, DpoStep) and step.policy is not None:
+    if isinstance(step, PreferenceStep) and step.policy is not None:
         yield from _training_row(_step(store, step.policy), store, loaded, item)
     _, rows = rows_of_training(step, _context(step, store), loaded, Counts())
     row = next((one for one in rows if item in (None, one.item)), None)
@@ -100,7 +101,7 @@ def _training_row(step: Step | None, store: Store, loaded: Loaded, item: str | N
             f"{_shown(row.prompt_ids + row.answers[0], loaded, learnt)}"
         )
         return
-    for name, ids in zip(("chosen", "rejected"), row.answers, strict=True):
+    for name, ids in zip(step.ANSWERS, row.answers, strict=True):
         learnt = [False] * len(row.prompt_ids) + [True] * len(ids)
         yield (
             f"{head} · {name} · {len(learnt)} tokens, {len(ids)} in the loss\n"

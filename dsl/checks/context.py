@@ -9,7 +9,6 @@ from dsl.checks.data.read import Late, ReadRows, not_yet, read_rows
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
-from dsl.methods import Dpo
 from dsl.methods.base import CellRequest
 from dsl.plan.compile import requests
 from dsl.plan.needs import Needs, needs
@@ -32,9 +31,8 @@ class Context:
         """The study's cells, each with its method; none while it names a data set or policy that does not
         exist."""
         e = self.experiment
-        policies = {"base", "instruct", *e.methods}
         if any(name not in e.data for name in e.evaluate) or any(
-            isinstance(m, Dpo) and m.policy not in policies for m in e.methods.values()
+            not e.methods.keys() >= {*method.starts_from} for method in e.methods.values()
         ):
             return ()
         return tuple(requests(e))
@@ -51,13 +49,12 @@ class Context:
     def needs(self) -> Needs:
         """Needs of the cells; while names are wrong, of those with known names."""
         e = self.experiment
-        policies = {"base", "instruct", *e.methods}
         known: dict[str, object] = {
             "evaluate": tuple(name for name in e.evaluate if name in e.data),
             "methods": {
                 name: method
                 for name, method in e.methods.items()
-                if not isinstance(method, Dpo) or method.policy in policies
+                if e.methods.keys() >= {*method.starts_from}
             },
             "only": tuple(one for one in e.only if not list(unknown_coordinates(e, one))),
         }

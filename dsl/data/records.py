@@ -1,7 +1,8 @@
 """Records that cross between steps: runners write them as JSON lines, the warehouse reads them.
 
-    data             examples.jsonl      Example
-    sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
+    data, pairs      examples.jsonl      Example
+    sft, dpo, kto, orpo, simpo
+                     metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
     select           trials.jsonl        Trial
     reference_logps  ref_logps.jsonl     RefLogps
     generate         completions.jsonl   Completion

@@ -5,7 +5,7 @@ The builder hands it data, prompts and weights; it returns the answers' step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator
 
@@ -15,7 +15,7 @@ from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.prompt_forms import PromptForm
-from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.steps import GenerateStep, Judged, Step
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]
@@ -82,6 +82,10 @@ class Builder(Protocol):
         """Return the cell's prompt form; `language` where it is not the asked one, as for training rows."""
         ...
 
+    def verdicts(self, judge: Name, answers: StepId, examples: StepId) -> Judged:
+        """One judge's verdicts on answers that are none of a cell's."""
+        ...
+
     def recorded(
         self, request: CellRequest, method: "MethodBase", rows: Rows, columns: Columns
     ) -> EngineSettings:
@@ -117,10 +121,6 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 class MethodBase(Value):
     """Settings and questions that all methods share."""
 
-    HINTS: ClassVar = {
-        "kto": "Of its unpaired rows `sft` can learn those whose label is true: `where: {label: true}` beside"
-        " the path keeps them. `dpo` learns from pairs: `chosen` and `rejected`.",
-    }
     method: str
     noise: bool = False
     """Ask the method again, with another batch size and order, and judges in further calls: the difference of
@@ -137,6 +137,11 @@ class MethodBase(Value):
     def is_stochastic(self) -> bool:
         """Test whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
+
+    @property
+    def starts_from(self) -> tuple[Name, ...]:
+        """The methods of the study whose results this one trains on, or learns from the answers of."""
+        return ()
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
         """Return why this method cannot be tried on a model, or None."""

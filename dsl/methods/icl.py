@@ -56,7 +56,7 @@ class Icl(MethodBase):
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (
-            (("demonstrations", self.demonstrations.source, ("instruction", "response")),)
+            (("demonstrations.from", self.demonstrations.source, ("instruction", "response")),)
             if self.demonstrations
             else ()
         )

@@ -9,7 +9,7 @@ from dsl.engines.transformers import Weights
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import Model
 from dsl.methods.tuning import TuningMethod, untrainable
-from dsl.steps.steps import SftStep
+from dsl.steps.training_steps import SftStep
 from dsl.values import Name
 
 
@@ -25,7 +25,9 @@ class Sft(TuningMethod):
     @model_validator(mode="after")
     def _has_no_rewards(self) -> Self:
         if self.training.metric_for_best_model != "eval_loss":
-            raise ValueError("`eval_rewards/accuracies` is of dpo: sft has no rewards. Choose by `eval_loss`")
+            raise ValueError(
+                "`eval_rewards/accuracies` is of preferences: sft has no rewards. Choose by `eval_loss`"
+            )
         return self
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:

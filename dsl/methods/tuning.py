@@ -12,8 +12,9 @@ from dsl.engines.transformers import Weights
 from dsl.methods.base import AnyPrompt, Builder, CellRequest, CellSteps, ChatTemplateKwargs, MethodBase
 from dsl.methods.parts import Model
 from dsl.steps.prompt_forms import PromptForm
-from dsl.steps.steps import GenerateStep, SelectStep, TuningStep, Validation
+from dsl.steps.steps import GenerateStep
 from dsl.steps.training_settings import EVALUATION, Adapter, HeldOut, Training
+from dsl.steps.training_steps import SelectStep, TuningStep, Validation
 from dsl.values import Language, Name, Scalar, StepId, as_written
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
@@ -40,11 +41,11 @@ Varied = Literal[
 
 
 class TuningMethod(MethodBase):
-    """Settings that sft and dpo share, and the steps they make from them."""
+    """Settings that all trainings share, and the steps they make from them."""
 
     train_languages: TrainLanguages = "each"
     rows: int | None = Field(default=None, ge=1)
-    """Number of rows (dpo: pairs) over all languages; drawn by seed and nested. Without it, all."""
+    """Number of rows (or pairs) over all languages; drawn by seed and nested. Without it, all."""
     prompt: AnyPrompt = "chat"
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
@@ -134,7 +135,7 @@ class TuningMethod(MethodBase):
         names = sorted(self.vary)
         for combination in product(*(self.vary[name] for name in names)):
             values = dict(zip(names, combination, strict=True))
-            settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True)
+            settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True, by_alias=True)
             for name, value in values.items():
                 section, _, setting = name.rpartition(".")
                 if section == "":

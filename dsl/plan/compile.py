@@ -373,6 +373,9 @@ class _Build:
         names = names_of(self.experiment, request, method)
         return judge.of_cell(names, self._fingerprints, self._folder)
 
+    def verdicts(self, judge: Name, answers: StepId, examples: StepId) -> Judged:
+        return self.judged({judge: self.judges[judge]}, answers, examples)[judge]
+
     def asked(self, request: CellRequest) -> StepId:
         return self.examples(request.dataset, request.language, request.turn)
 

@@ -7,7 +7,8 @@ from typing import cast
 from dsl.engines.transformers import Weights
 from dsl.plan.study import Cell, ContrastPlan
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
-from dsl.steps.steps import GenerateStep, SelectStep, Step, TuningStep, Validation
+from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.training_steps import SelectStep, TuningStep, Validation
 from dsl.values import Language, Name, StepId
 
 MOST = 3

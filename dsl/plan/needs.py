@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dsl.methods import Dpo, Icl, Sft
+from dsl.methods import Icl, Sft
 from dsl.methods.base import CellRequest, MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.spec.experiment import Experiment
@@ -55,12 +55,13 @@ def needs(experiment: Experiment, requests: Sequence[tuple[CellRequest, Name]]) 
         prompts.setdefault(name, set()).add(language)
         if isinstance(method, TuningMethod):
             learn(name, method, train_languages)
-            policy = experiment.methods.get(method.policy) if isinstance(method, Dpo) else None
-            if isinstance(method, Dpo) and isinstance(policy, Sft):
-                each = policy.train_languages == "each"
-                (below,) = (train_languages,) if each else policy.variants(experiment.languages, language)
-                learn(method.policy, policy, below)
-                prompts[method.policy].add(language)
+            for start in method.starts_from:
+                policy = experiment.methods.get(start)
+                if isinstance(policy, Sft):
+                    each = policy.train_languages == "each"
+                    (below,) = (train_languages,) if each else policy.variants(experiment.languages, language)
+                    learn(start, policy, below)
+                    prompts[start].add(language)
         elif isinstance(method, Icl):
             learn(name, method, [method.demonstrations_language or language])
     for request, _ in requests:

@@ -28,7 +28,7 @@ class Cell(Value):
     """As the spec states it; the weights' own count is known once they were loaded."""
     method: Name
     method_kind: str
-    """`icl`, `sft`, `dpo`, `instruct` or `recorded`: the recipe the method is made by."""
+    """The recipe that the method is made by, as `icl` or `dpo`."""
     train_languages: tuple[Language, ...] = ()
     """Languages that the model was tuned on; empty where it was not tuned."""
     seed: int | None

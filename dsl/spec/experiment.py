@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dsl.engines.contract import Decoding
 from dsl.judges import AnyJudge
-from dsl.methods import Dpo, Icl, Method, Sft
+from dsl.methods import METHODS, Method
 from dsl.methods.base import Shipped
 from dsl.methods.parts import Dataset, Model, PromptPath
 from dsl.spec.budget import Budget
@@ -191,7 +191,7 @@ class Experiment(Value):
 
 def _with(prompt: object, method: object) -> object:
     """Fill a prompt into a method as it is written, if it takes one and has none."""
-    takes_one = {kind.model_fields["method"].default for kind in (Icl, Sft, Dpo)}
+    takes_one = {kind.model_fields["method"].default for kind in METHODS if "prompt" in kind.model_fields}
     if not isinstance(method, dict):
         return method
     written = cast("dict[str, object]", method)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from dsl.spec.budget import Budget
-from dsl.steps.steps import AnyStep, Step, TuningStep
+from dsl.steps.steps import AnyStep, Step
+from dsl.steps.training_steps import TuningStep
 from dsl.values import Value
 
 _STEP_CLASSES: tuple[Any, ...] = get_args(get_args(AnyStep)[0])

@@ -3,12 +3,16 @@
 A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
 
     data             a file or hub data set, one language  → examples.jsonl
+    pairs            answers + verdicts on them            → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
-    sft, dpo         weights + data                        → adapter/ or model/, metrics.jsonl
-    select           sft or dpo steps with validation      → the weights of the best, trials.jsonl
+    sft, dpo, kto, orpo, simpo
+                     weights + data                        → adapter/ or model/, metrics.jsonl
+    select           trainings with validation             → the weights of the best, trials.jsonl
     generate         a model + examples + a prompt form    → completions.jsonl
     judge            completions + examples                → verdicts.jsonl
     sequential_test  verdicts on both sides of a contrast  → looks.jsonl
+
+Those that train are declared in `dsl.steps.training_steps`.
 
 Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that
 cannot change a result are named in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings
@@ -17,38 +21,25 @@ would now give other results; a data step's code counts by itself.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from dsl.data.source import Columns, References, Source
 from dsl.engines import AnyEngine
 from dsl.engines.contract import Decoding
-from dsl.engines.transformers import Weights
 from dsl.judges import AnyJudge
 from dsl.steps.prompt_forms import PromptForm, TextPrompt
+from dsl.steps.step import Step
 from dsl.steps.stopping import StopWhen
-from dsl.steps.training_settings import Adapter, DpoLoss, HeldOut, Training
+from dsl.steps.training_steps import (
+    DpoStep,
+    KtoStep,
+    OrpoStep,
+    ReferenceLogpsStep,
+    SelectStep,
+    SftStep,
+    SimpoStep,
+)
 from dsl.values import Language, Name, StepId, Value
-
-
-class Step(Value):
-    """A node of the plan."""
-
-    kind: str
-
-    @property
-    def code(self) -> tuple[str, ...]:
-        """The modules that make its rows."""
-        return (f"runners.steps.{self.kind}",)
-
-    @property
-    def inputs(self) -> tuple[StepId, ...]:
-        """The steps whose files this one reads."""
-        return ()
-
-    @property
-    def affinity(self) -> str:
-        """Steps with equal affinity share a loaded model; the empty word needs none."""
-        return ""
 
 
 class DataStep(Step):
@@ -70,116 +61,6 @@ class DataStep(Step):
         return self.code
 
 
-LoadedWeights = Annotated[Weights, AfterValidator(lambda weights: weights.loaded_here)]
-"""Weights as transformers loads them to train: it is the same training, whichever engine asks the result."""
-
-Validation = HeldOut | tuple[StepId, ...]
-"""Rows that a training is evaluated on: some of its own, or those of data steps in the order of its
-prompts."""
-
-
-def _steps_of(validation: Validation | None) -> tuple[StepId, ...]:
-    return validation if isinstance(validation, tuple) else ()
-
-
-class TuningStep(Step):
-    """Base of the steps that train weights on rows."""
-
-    weights: LoadedWeights
-    rows: int | None = None
-    """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
-    prompts: tuple[PromptForm, ...]
-    """Prompt forms of the data steps' rows, in their order; answers are asked for with the same form."""
-    adapter: Adapter | None
-    """None trains all weights."""
-    training: Training
-    validation: Validation | None = None
-    """The rows that it is evaluated on meanwhile."""
-    seed: int
-
-    @property
-    def affinity(self) -> str:
-        return self.weights.affinity()
-
-
-class SftStep(TuningStep):
-    """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
-
-    VERSION: ClassVar[int] = 2
-    kind: Literal["sft"] = "sft"
-    train: tuple[StepId, ...]
-
-    @property
-    def inputs(self) -> tuple[StepId, ...]:
-        return (*self.train, *_steps_of(self.validation))
-
-
-class ReferenceLogpsStep(Step):
-    """The reference model's log-probabilities of preference pairs, which DPO needs.
-
-    They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that
-    differ in `beta`, loss or learning rate share them.
-    """
-
-    VERSION: ClassVar[int] = 2
-    kind: Literal["reference_logps"] = "reference_logps"
-    weights: LoadedWeights
-    policy: StepId | None = None
-    """The sft or select step whose result is the reference; None is the weights themselves."""
-    pairs: tuple[StepId, ...]
-    rows: int | None = None
-    """The pairs that a dpo step draws; None is all."""
-    prompts: tuple[PromptForm, ...]
-    """Prompt forms of the rows of each step in `pairs`, in the same order."""
-    max_length: int
-    bf16: bool
-    """As in training: DPO compares the policy's log-probabilities with these."""
-    seed: int | None = None
-    """Seed of the rows drawn; None where all are."""
-    validation: Validation | None = None
-    """The pairs that a dpo step is evaluated on, where they are not among the others."""
-
-    @property
-    def inputs(self) -> tuple[StepId, ...]:
-        before = (self.policy,) if self.policy else ()
-        return (*before, *self.pairs, *_steps_of(self.validation))
-
-    @property
-    def affinity(self) -> str:
-        return self.weights.affinity()
-
-
-class DpoStep(DpoLoss, TuningStep):
-    """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
-
-    VERSION: ClassVar[int] = 2
-    kind: Literal["dpo"] = "dpo"
-    policy: StepId | None = None
-    """The sft or select step whose result is the policy; None starts from the weights themselves."""
-    ref_logps: StepId | None = None
-    """The reference_logps step that has the frozen model's log-probabilities; None computes them again at
-    each training step."""
-    pairs: tuple[StepId, ...]
-
-    @property
-    def inputs(self) -> tuple[StepId, ...]:
-        before = (step for step in (self.policy, self.ref_logps) if step)
-        return (*before, *self.pairs, *_steps_of(self.validation))
-
-
-class SelectStep(Step):
-    """Choose among trainings that differ in a setting the one that did best on its validation rows."""
-
-    VERSION: ClassVar[int] = 1
-    kind: Literal["select"] = "select"
-    trials: dict[str, StepId]
-    """The values that were tried, as `training.learning_rate: 0.0001` -> the step that trained with them."""
-
-    @property
-    def inputs(self) -> tuple[StepId, ...]:
-        return tuple(self.trials.values())
-
-
 class ItemSlice(Value):
     """One of several even slices of a step's examples in random order."""
 
@@ -198,7 +79,7 @@ class GenerateStep(Step):
     kind: Literal["generate"] = "generate"
     model: AnyEngine
     tuned: StepId | None = None
-    """The sft, dpo or select step whose adapter or weights are used on top."""
+    """The training or select step whose adapter or weights are used on top."""
     examples: StepId
     prompt: PromptForm | None
     """None for recorded answers."""
@@ -294,6 +175,25 @@ class JudgeStep(Step):
         return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
 
 
+class PairsStep(Step):
+    """Preference pairs of the best and the worst of several answers to each question, by a judge's scores."""
+
+    kind: Literal["pairs"] = "pairs"
+    examples: StepId
+    samples: tuple[StepId, ...]
+    """The generate steps, each with one answer to each question."""
+    verdicts: tuple[Judged, ...]
+    """Verdicts on each of them."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (self.examples, *self.samples, *(one.step for one in self.verdicts))
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        return self.code
+
+
 class SequentialTestStep(Step):
     """Look at a contrast after so many slices of its items: its confidence sequence, and if it is settled."""
 
@@ -323,9 +223,13 @@ AnyStep = Annotated[
     | SftStep
     | ReferenceLogpsStep
     | DpoStep
+    | KtoStep
+    | OrpoStep
+    | SimpoStep
     | SelectStep
     | GenerateStep
     | JudgeStep
+    | PairsStep
     | SequentialTestStep,
     Field(discriminator="kind"),
 ]

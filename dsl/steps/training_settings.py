@@ -53,7 +53,7 @@ class Adapter(Value):
 
 
 class Training(Value):
-    """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
+    """Arguments of TRL's configurations (`trl.SFTConfig`, `trl.DPOConfig` …) that change a result."""
 
     HINTS: ClassVar = {
         "eval_strategy": "A method with `validation` is evaluated by steps; `eval_steps` says how often.",
@@ -97,14 +97,14 @@ class Training(Value):
     load_best_model_at_end: bool = True
     """Keep the weights of the evaluation that was best, and not the last ones."""
     metric_for_best_model: Literal["eval_loss", "eval_rewards/accuracies"] = "eval_loss"
-    """The measure of the best: the loss, or in dpo the share of pairs whose chosen answer has the higher
+    """The measure of the best: the loss, or with pairs the share of them whose chosen answer has the higher
     reward, which can be compared where `beta` differs."""
     early_stopping_patience: int | None = Field(default=None, ge=1)
     """Evaluations without a better one after which training stops. Without it, it goes on to the end."""
 
     def as_trl(self) -> dict[str, object]:
-        """Keyword arguments for `SFTConfig` and `DPOConfig`, but those of validation."""
-        return self.model_dump(exclude={"pure_bf16", "assistant_only_loss", *EVALUATION})
+        """Keyword arguments that all of TRL's configurations take, but those of validation."""
+        return self.model_dump(exclude={"pure_bf16", "padding_free", "assistant_only_loss", *EVALUATION})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
         """The weights in the precision in which they are trained.
@@ -120,34 +120,3 @@ class Training(Value):
                 f" {weights.dtype}`"
             )
         return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
-
-
-LossType = Literal[
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "nca_pair",
-    "robust",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "apo_zero",
-    "apo_down",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
-]
-"""The losses of `trl.DPOConfig`."""
-
-
-class DpoLoss(Value):
-    """The loss of Direct Preference Optimisation, as `trl.DPOConfig` names it."""
-
-    reference: Literal["policy", "base"] = "policy"
-    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
-    beta: float = Field(default=0.1, gt=0)
-    """Strength with which the policy is held to the reference; larger stays closer."""
-    loss_type: tuple[LossType, ...] = Field(default=("sigmoid",), min_length=1)
-    """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from
-    degenerating."""

@@ -175,10 +175,7 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
         case "union_tag_invalid":
             discriminator = ctx["discriminator"].strip("'")
             tag = follow(details["input"], (discriminator,))
-            found = _one_of((*place.path, discriminator), tag, ctx["expected_tags"])
-            kinds = tagged(alternatives(place.expected)[0], discriminator).values()
-            hints = {word: hint for kind in kinds for word, hint in getattr(kind, "HINTS", {}).items()}
-            return replace(found, hint=hints.get(str(tag), found.hint))
+            return _one_of((*place.path, discriminator), tag, ctx["expected_tags"])
         case "literal_error" | "enum":
             return _one_of(place.path, details["input"], ctx["expected"])
         case _:

@@ -7,7 +7,8 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.messages import one_line
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
+from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.training_steps import TuningStep
 from dsl.values import Sha256, StepId
 from runners.contract.data_folders import DataFolders
 from runners.contract.findings import Finding, keys_of
@@ -50,7 +51,7 @@ def _findings(step: Step, context: StepContext, loaded: Loaded | Exception) -> I
             raise loaded
         if isinstance(step, GenerateStep):
             yield from generation_findings(step, context, loaded)
-        elif isinstance(step, SftStep | DpoStep):
+        elif isinstance(step, TuningStep):
             yield from training_findings(step, context, loaded)
     except DataError as error:
         yield Finding(level="error", message=str(error))

@@ -1,4 +1,4 @@
-"""Rows of a plan's data steps, made or not."""
+"""Rows of a plan's data steps, made or not, and of pairs that were made."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from dsl.data.files import is_here
 from dsl.data.source import FileSource
 from dsl.errors import DataError
-from dsl.steps.steps import DataStep, Step
+from dsl.steps.steps import DataStep, PairsStep, Step
 from dsl.values import StepId
 from runners.steps import find_runner
 from runners.store.step_io import StepContext
@@ -22,7 +22,7 @@ class DataFolders:
 
     def context(self, step: Step) -> StepContext | None:
         """The context of a step's rows; None where they cannot be read now."""
-        needed = [i for i in step.inputs if isinstance(self._steps[i], DataStep)]
+        needed = [i for i in step.inputs if isinstance(self._steps[i], DataStep | PairsStep)]
         folders = {i: self._folder(i) for i in needed}
         if any(folder is None for folder in folders.values()):
             return None
@@ -38,8 +38,11 @@ class DataFolders:
     def _rows(self, step_id: StepId) -> Path | None:
         """Read rows into `scratch`."""
         step, folder = self._steps[step_id], self._scratch / step_id
-        assert isinstance(step, DataStep)
-        if not isinstance(step.source, FileSource) or not is_here(step.source):
+        if (
+            not isinstance(step, DataStep)
+            or not isinstance(step.source, FileSource)
+            or not is_here(step.source)
+        ):
             return None
         folder.mkdir()
         try:

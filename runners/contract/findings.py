@@ -12,7 +12,8 @@ from dsl.data.code_fingerprint import fingerprint
 from dsl.engines.transformers import Weights
 from dsl.messages import listed
 from dsl.steps.identity import Canonical, digest
-from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
+from dsl.steps.steps import GenerateStep, Step
+from dsl.steps.training_steps import TuningStep
 from dsl.values import Sha256, StepId, Value
 
 CODE = ("runners.contract.generation", "runners.contract.training")
@@ -56,10 +57,18 @@ def _parts(step: Step) -> tuple[object, ...] | None:
         if not isinstance(step.model, Weights) or step.prompt is None or step.after or step.slices:
             return None
         return step.model, step.examples, step.prompt, step.decoding.max_new_tokens, step.seed
-    if isinstance(step, SftStep | DpoStep):
-        rows = step.train if isinstance(step, SftStep) else step.pairs
+    if isinstance(step, TuningStep):
         training = (step.training.max_length, step.training.assistant_only_loss)
-        return step.kind, step.weights, rows, step.prompts, step.rows, step.seed, step.validation, training
+        return (
+            step.kind,
+            step.weights,
+            step.data,
+            step.prompts,
+            step.rows,
+            step.seed,
+            step.validation,
+            training,
+        )
     return None
 
 

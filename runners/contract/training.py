@@ -1,8 +1,8 @@
-"""Training rows of sft and dpo as the model reads them."""
+"""Training rows as the model reads them."""
 
 from collections.abc import Iterator
 
-from dsl.steps.steps import DpoStep, SftStep
+from dsl.steps.training_steps import TuningStep
 from runners.contract.findings import Finding, among
 from runners.contract.generation import N_SAMPLED
 from runners.models.loading import Loaded
@@ -11,10 +11,8 @@ from runners.prompting.tokens import token_ids
 from runners.store.step_io import StepContext
 from runners.training.rows import Counts, Drawn, Row, draw, tokenise
 
-ANSWERS = {"sft": ("response",), "dpo": ("chosen", "rejected")}
 
-
-def training_findings(step: SftStep | DpoStep, context: StepContext, loaded: Loaded) -> Iterator[Finding]:
+def training_findings(step: TuningStep, context: StepContext, loaded: Loaded) -> Iterator[Finding]:
     """Check the rows that a step trains on. They are tokenised as the step does it, which finds them in the
     cache then.
 
@@ -55,11 +53,11 @@ def training_findings(step: SftStep | DpoStep, context: StepContext, loaded: Loa
 
 
 def rows_of_training(
-    step: SftStep | DpoStep, context: StepContext, loaded: Loaded, counts: Counts
+    step: TuningStep, context: StepContext, loaded: Loaded, counts: Counts
 ) -> tuple[list[Drawn], Iterator[Row]]:
     """Return the rows that a step trains on, as they are drawn and as tokens."""
-    answers, steps = ANSWERS[step.kind], step.train if isinstance(step, SftStep) else step.pairs
-    drawn, _ = draw(steps, step.prompts, answers, context, step.rows, step.seed, counts, step.validation)
+    answers = step.ANSWERS
+    drawn, _ = draw(step.data, step.prompts, answers, context, step.rows, step.seed, counts, step.validation)
     limit, learns_all = step.training.max_length, step.training.assistant_only_loss
     return drawn, tokenise(drawn, answers, loaded, context, step.seed, limit, counts, learns_all)
 

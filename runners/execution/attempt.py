@@ -15,7 +15,8 @@ from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
 from dsl.errors import BudgetSpent, DataError, StepFailed, XpError
 from dsl.messages import one_line, scrub
-from dsl.steps.steps import Step, TuningStep
+from dsl.steps.steps import Step
+from dsl.steps.training_steps import TRAININGS, TuningStep
 from dsl.values import Sha256, StepId
 from runners.execution import shards
 from runners.execution.log import log_traceback, output_to
@@ -32,7 +33,7 @@ from runners.store.step_io import CHECKS, StepContext, StepResult
 from runners.store.store import Store
 
 _LONGEST_ERROR = 600
-_OF_BATCHES = frozenset({"sft", "dpo", "reference_logps"})
+_OF_BATCHES = frozenset({*TRAININGS, "reference_logps"})
 """Kinds of steps that read whole rows, batch after batch, and not token after token."""
 
 

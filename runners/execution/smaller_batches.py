@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from dsl.steps.steps import AnyStep, TuningStep
+from dsl.errors import DataError
+from dsl.steps.steps import AnyStep
 from dsl.steps.training_settings import Training
+from dsl.steps.training_steps import TuningStep
 from runners.execution.processes import per_process, run_in_processes
 from runners.models import memory
 from runners.steps import find_runner
@@ -31,9 +33,11 @@ def train_with_batches_that_fit(
     runs out while it trains.
 
     Its facts have the sizes that it ended with, for each process, and `n_out_of_memory` where it began with
-    others. A batch of one row that does not fit raises what the runner raised; DataError, where the processes
-    cannot share a batch.
+    others. A batch that does not fit and cannot be split raises what the runner raised; DataError, where
+    processes cannot share a batch or the kind of training.
     """
+    if context.n_processes > 1 and not step.IN_PROCESSES:
+        raise DataError(f"{step.kind} trains in one process alone: give it `num_gpus: 1`")
     given = per_process(step.training, context.n_processes)
     n_out_of_memory = _times_before(out)
     while True:

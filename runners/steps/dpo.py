@@ -7,92 +7,70 @@ policy as training begins is the same model with the adapter off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import RefLogps
-from dsl.engines.transformers import Weights
-from dsl.steps.steps import DpoStep
-from runners.models.loading import load_to_train
+from dsl.steps.training_steps import DpoStep
+from runners.models.loading import Loaded
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
-from runners.training.adapter import lora
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
-from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
-from runners.training.trainer import arguments, memory_given_back, result_of, save, train, weights_of
+from runners.training.reference_model import name_of_reference, reference_model
+from runners.training.rows import Row
+from runners.training.tune import policy_of, tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ANSWERS = ("chosen", "rejected")
-
 
 def run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
-    """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`.
-
-    Beside an adapter `policy/` has its base, where that is not the weights.
-    """
-    with memory_given_back():
-        return _run(step, context, out)
+    """Train as `tune` does."""
+    return tune(step, context, out, partial(_pairs, step, context), partial(_trainer, step, context))
 
 
-def _run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
+def _trainer(
+    step: DpoStep, context: StepContext, loaded: Loaded, arguments: dict[str, Any], others: dict[str, Any]
+) -> tuple[Any, str]:
     with importing():
         from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    policy = context[step.policy] if step.policy is not None else None
-    weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(
-        weights,
-        policy,
-        context.cache,
-        is_frozen=step.adapter is not None,
-        is_quantized=step.adapter is not None and step.adapter.quantization is not None,
-    )
-    before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
-    reference, reference_in_words = _reference(step, weights, context)
-    counts = Counts()
-    drawn, evaluated = draw(
-        step.pairs, step.prompts, ANSWERS, context, step.rows, step.seed, counts, step.validation
-    )
-
-    def dataset(rows: list[Drawn], counts: Counts) -> Any:
-        tokens = tokenise(rows, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
-        return as_dataset(_pairs(step, weights, tokens, policy, context))
-
+    is_policy = step.reference == "policy"
+    if step.ref_logps is None:
+        reference, reference_in_words = reference_model(step, context, is_policy=is_policy)
+    else:
+        reference = None
+        reference_in_words = (
+            f"{name_of_reference(step, is_policy=is_policy)} (computed once, {step.ref_logps})"
+        )
     trainer = _trainer_class()(
         loaded.model,
         ref_model=reference,
         args=DPOConfig(
-            **arguments(step, loaded, out),
+            **arguments,
             beta=step.beta,
             loss_type=list(step.loss_type),
             # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which
             # an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=dataset(drawn, counts),
-        eval_dataset=dataset(evaluated, Counts()) if evaluated else None,
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
-        processing_class=loaded.tokenizer,
-        peft_config=lora(step.adapter, loaded.model),
+        **others,
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = train(trainer, step, context, out)
-    save(trainer, step.adapter, out, policy)
-    return result_of(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
+    return trainer, reference_in_words
 
 
-def _pairs(
-    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, context: StepContext
-) -> Iterator[dict[str, Any]]:
+def _pairs(step: DpoStep, context: StepContext, rows: Iterator[Row]) -> Iterator[dict[str, Any]]:
     """Yield the columns that TRL makes itself of texts, and the one that it groups rows by."""
     computed: Mapping[str, RefLogps] = {}
     if step.ref_logps is not None:
         computed = read_reference_logps(context[step.ref_logps])
-    below = policy if step.reference == "policy" else None
+    weights = step.training.weights(step.weights, step.adapter)
+    below = policy_of(step, context) if step.reference == "policy" else None
     # the reference may have been computed where bfloat16 is not to be had, or only there
     keys = [model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
     for row in rows:
@@ -109,23 +87,6 @@ def _pairs(
                 "ref_rejected_logps": known.ref_rejected_logps,
             }
         yield pair
-
-
-def _reference(step: DpoStep, weights: Weights, context: StepContext) -> tuple[PreTrainedModel | None, str]:
-    """Return the frozen model, None where it is the policy with its adapter off, and its name in words."""
-    is_policy = step.reference == "policy" or step.policy is None
-    name = (
-        "the untrained weights"
-        if step.policy is None or not is_policy
-        else f"the policy as training began, {step.policy} on the weights"
-    )
-    if step.ref_logps is not None:
-        return None, f"{name} (computed once, {step.ref_logps})"
-    if is_policy and step.adapter is not None:
-        return None, f"{name} (the adapter switched off)"
-    below = context[step.policy] if is_policy and step.policy is not None else None
-    frozen = load_to_train(weights, below, context.cache, is_frozen=True)
-    return frozen.model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:
@@ -159,7 +120,7 @@ def _trainer_class() -> type[Any]:
             loss = trainer.compute_loss(model, inputs, *args, **kwargs)
             metrics = self._metrics["train" if self.model.training else "eval"]
             lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
-            for name, length in zip(ANSWERS, lengths, strict=True):
+            for name, length in zip(DpoStep.ANSWERS, lengths, strict=True):
                 metrics[f"lengths/{name}"].append(self.accelerator.gather(length).mean().item())
                 # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has
                 # gone (its KL is of its own answers)

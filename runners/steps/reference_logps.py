@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.data.records import RefLogps
-from dsl.steps.steps import ReferenceLogpsStep
+from dsl.steps.training_steps import PreferenceStep, ReferenceLogpsStep
 from runners.models.loading import Loaded, load_to_train
 from runners.models.startup_time import importing
 from runners.store import provenance, spending
@@ -17,8 +17,6 @@ from runners.store.step_io import RowWriter, StepContext, StepResult, rewrite_ro
 from runners.training.reference_logps import FILE, model_key, row_key
 from runners.training.rows import Counts, Row, draw, tokenise
 from runners.training.trainer import memory_given_back, uses_bf16
-
-ANSWERS = ("chosen", "rejected")
 
 TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 """Tokens read together, padding included."""
@@ -36,12 +34,14 @@ def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResul
     bf16 = uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = Counts(), step.seed or 0
     drawn, evaluated = draw(
-        step.pairs, step.prompts, ANSWERS, context, step.rows, seed, counts, step.validation
+        step.pairs, step.prompts, PreferenceStep.ANSWERS, context, step.rows, seed, counts, step.validation
     )
     model = model_key(step.weights, policy, bf16=bf16)
     wanted = {
         row_key(model, row): row
-        for row in tokenise([*drawn, *evaluated], ANSWERS, loaded, context, seed, step.max_length, counts)
+        for row in tokenise(
+            [*drawn, *evaluated], PreferenceStep.ANSWERS, loaded, context, seed, step.max_length, counts
+        )
     }
     places = {key: [key] for key in wanted}
     cached = {

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
-from dsl.steps.steps import DataStep, DpoStep, JudgeStep, SftStep, Step
+from dsl.steps.steps import DataStep, JudgeStep, PairsStep, Step
+from dsl.steps.training_steps import TuningStep
 from dsl.values import StepId
 from runners.store.step_io import codes_of
 from runners.store.store import Store
@@ -35,7 +36,7 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
     if not _is_asked(step) or not folder.exists():
         return
     code = fingerprint(*step.code)
-    if isinstance(step, SftStep | DpoStep):
+    if isinstance(step, TuningStep):
         is_own = codes_of(folder) == frozenset({code})
     else:
         lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
@@ -45,7 +46,7 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
 
 
 def _is_asked(step: Step) -> bool:
-    return not isinstance(step, DataStep) and not (
+    return not isinstance(step, DataStep | PairsStep) and not (
         isinstance(step, JudgeStep) and all(judge.counted_code for judge in step.judges.values())
     )
 

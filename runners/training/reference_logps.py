@@ -13,7 +13,7 @@ from dsl.data.records import RefLogps
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.steps.identity import digest
-from dsl.steps.steps import ReferenceLogpsStep
+from dsl.steps.training_steps import ReferenceLogpsStep
 from runners.models.weight_files import commit_of
 from runners.store.step_io import read_rows, tuned_weights
 from runners.training.rows import Row

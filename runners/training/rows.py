@@ -1,4 +1,4 @@
-"""Rows to train on, as tokens: drawn, prompted, cut and counted alike for sft and dpo.
+"""Rows to train on, as tokens: drawn, prompted, cut and counted alike for all trainers.
 
 Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the
 answer in it: what the template puts before an answer (Mistral's space, Qwen3's empty thinking block) is
@@ -28,8 +28,8 @@ from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.identity import digest
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
-from dsl.steps.steps import Validation
 from dsl.steps.training_settings import HeldOut
+from dsl.steps.training_steps import Validation
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter, closed

@@ -1,4 +1,4 @@
-"""Training around TRL's trainers, alike for sft and dpo: arguments, checkpoints, and saving.
+"""Training around TRL's trainers, alike for all of them: arguments, checkpoints, and saving.
 
 A killed attempt leaves whole checkpoints and metrics in the step's folder. The next one resumes from the last
 checkpoint and forgets the metrics after it, so that its losses, and its rows, are those of a run that was
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import TrainingFacts, TrainMetric
-from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.training_steps import TuningStep
 from runners.inference.batch_model import forget_batch_models
 from runners.models import memory
 from runners.models.loading import ADAPTER, MODEL, POLICY, Loaded
@@ -80,8 +80,8 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
     return wanted and has_bf16(device)
 
 
-def arguments(step: SftStep | DpoStep, loaded: Loaded, out: Path) -> dict[str, Any]:
-    """Return the arguments of both `SFTConfig` and `DPOConfig`. Rows arrive cut: `max_length` is None."""
+def arguments(step: TuningStep, loaded: Loaded, out: Path) -> dict[str, Any]:
+    """Return the arguments of every configuration of TRL's. Rows arrive cut: `max_length` is None."""
     from transformers import TrainingArguments
 
     training = step.training
@@ -121,7 +121,7 @@ def _evaluation(training: Training) -> dict[str, Any]:
     }
 
 
-def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path) -> int:
+def train(trainer: Any, step: TuningStep, context: StepContext, out: Path) -> int:
     """Train to the end, and return the step it resumed from, 0 for the beginning.
 
     Raises StepFailed when the loss is no longer a number; where the weights of an evaluation before that are
@@ -146,7 +146,11 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except Exception as error:
-            if memory.is_exhausted(error) and step.training.per_device_train_batch_size > 1:
+            if (
+                step.SPLITS_BATCHES
+                and memory.is_exhausted(error)
+                and step.training.per_device_train_batch_size > 1
+            ):
                 raise BatchTooLarge(str(error)) from error
             raise
         trainer.accelerator.wait_for_everyone()  # before the first process removes the checkpoints
@@ -198,12 +202,14 @@ def result_of(
     resumed_from_step: int,
     out: Path,
     before: Mapping[str, torch.Tensor],
-    reference_model: str | None = None,
+    n_validation_rows: int,
+    reference_model: str | None,
 ) -> StepResult:
     """Return the counts, and write them to `facts.json`.
 
     Args:
         before: weights as they were (`weights_of`), where all of them were trained.
+        n_validation_rows: rows or pairs that it was evaluated on.
     """
     is_evaluated = trainer.eval_dataset is not None
     facts = TrainingFacts(
@@ -217,7 +223,7 @@ def result_of(
         n_parameters=loaded.n_parameters,
         share_moved=_share_moved(before, trainer.model) if before else None,
         reference_model=reference_model,
-        n_validation_rows=len(trainer.eval_dataset) if is_evaluated else None,
+        n_validation_rows=n_validation_rows if is_evaluated else None,
         metric_for_best_model=trainer.args.metric_for_best_model if is_evaluated else None,
         best_metric=trainer.state.best_metric,
         best_global_step=trainer.state.best_global_step,

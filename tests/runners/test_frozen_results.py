@@ -33,6 +33,7 @@ from dsl.steps.steps import (
 )
 from dsl.steps.stopping import StopWhen
 from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.training_steps import KtoStep, OrpoStep, PreferenceStep, SimpoStep, TuningStep
 from runners.engines import openai
 from runners.engines.contract import EngineAnswer
 from runners.judges import decision, find_judge, pairwise, reward, rubric
@@ -107,20 +108,29 @@ def tuned(folder: Path) -> list[Any]:
 
 
 def aligned(folder: Path) -> list[Any]:
-    found, (data,) = inputs(folder, en=rows("preferences", "en"))
-    step = DpoStep(
-        weights=WEIGHTS,
-        pairs=(data,),
-        rows=4,
-        prompts=(chat_form(),),
-        adapter=LORA,
-        training=TRAINING,
-        seed=0,
-    )
-    return [trained_on(folder)("preferences", ("chosen", "rejected")), _losses(step, found, folder / "out")]
+    return [trained_on(folder)("preferences", ("chosen", "rejected")), by(DpoStep)(folder)]
 
 
-def _losses(step: SftStep | DpoStep, found: Any, out: Path) -> list[float]:
+def by(kind: type[PreferenceStep]) -> Callable[[Path], list[Any]]:
+    """Losses of a training on pairs."""
+
+    def losses(folder: Path) -> list[Any]:
+        found, (data,) = inputs(folder, en=rows("preferences", "en"))
+        step = kind(
+            weights=WEIGHTS,
+            pairs=(data,),
+            rows=4,
+            prompts=(chat_form(),),
+            adapter=LORA,
+            training=TRAINING,
+            seed=0,
+        )
+        return _losses(step, found, folder / "out")
+
+    return losses
+
+
+def _losses(step: TuningStep, found: Any, out: Path) -> list[float]:
     out.mkdir()
     find_runner(step.kind).run(step, found, out)
     return [
@@ -258,6 +268,9 @@ RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
     "generate": (GenerateStep, generated),
     "sft": (SftStep, tuned),
     "dpo": (DpoStep, aligned),
+    "kto": (KtoStep, by(KtoStep)),
+    "orpo": (OrpoStep, by(OrpoStep)),
+    "simpo": (SimpoStep, by(SimpoStep)),
     "reference_logps": (ReferenceLogpsStep, held_to),
     "select": (SelectStep, chosen),
     "sequential_test": (SequentialTestStep, looked_at),

@@ -156,7 +156,7 @@ def test_an_interrupted_training_is_gone_on_from_unless_other_code_began_it_and_
         raise RuntimeError("interrupted")
 
     with monkeypatch.context() as patched:
-        patched.setattr("runners.steps.sft.save", interrupted)
+        patched.setattr("runners.training.tune.save", interrupted)
         if begun_by == "other":
             patched.setattr("runners.training.trainer.fingerprint", lambda *modules: "of older code")
         assert apply(asked(spec, store), store, in_process=True).n_failed == 1

@@ -7,9 +7,13 @@ from warehouse.charts.theme import Order, Panel, Rows, number, reach
 
 KINDS = {
     "data": "reading data",
+    "pairs": "making pairs",
     "sft": "SFT",
     "reference_logps": "DPO's reference",
     "dpo": "DPO",
+    "kto": "KTO",
+    "orpo": "ORPO",
+    "simpo": "SimPO",
     "select": "choosing",
     "generate": "answering",
     "judge": "judging",

@@ -10,6 +10,7 @@ import duckdb
 
 from dsl.data.records import Outcome
 from dsl.errors import WarehouseError
+from dsl.steps.training_steps import TRAININGS
 from dsl.values import StepId
 from warehouse.errors import WarehouseUnreadable, duckdb_errors
 from warehouse.load.files import decode, file_sha256, parse, read_text
@@ -21,9 +22,9 @@ SQL = HERE / "load" / "sql"
 
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
-    "sft": ("training.sql", "metrics.jsonl"),
+    "pairs": ("data.sql", "examples.jsonl"),
+    **dict.fromkeys(TRAININGS, ("training.sql", "metrics.jsonl")),
     "reference_logps": ("reference_logps.sql", "ref_logps.jsonl"),
-    "dpo": ("training.sql", "metrics.jsonl"),
     "select": ("select.sql", "trials.jsonl"),
     "generate": ("generate.sql", "completions.jsonl"),
     "judge": ("judge.sql", "verdicts.jsonl"),

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from dsl.steps.training_steps import TRAININGS
 from warehouse.charts.theme import Row
 from warehouse.report import tables
 from warehouse.report.study import StudyRows
@@ -87,7 +88,7 @@ def _facts(study: StudyRows) -> Table:
 
     Of other steps it has the commit of a name on the hub.
     """
-    trains_or_answers = ("sft", "reference_logps", "dpo", "select", "generate")
+    trains_or_answers = (*TRAININGS, "pairs", "reference_logps", "select", "generate")
     rows = [
         step
         for step in study.steps

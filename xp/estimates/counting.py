@@ -17,18 +17,9 @@ from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm, TextPrompt
-from dsl.steps.steps import (
-    DataStep,
-    DpoStep,
-    GenerateStep,
-    ItemSlice,
-    JudgeStep,
-    ReferenceLogpsStep,
-    SftStep,
-    Step,
-    TuningStep,
-)
+from dsl.steps.steps import DataStep, GenerateStep, ItemSlice, JudgeStep, PairsStep, Step
 from dsl.steps.training_settings import HeldOut
+from dsl.steps.training_steps import DpoStep, KtoStep, ReferenceLogpsStep, TuningStep
 from dsl.values import StepId
 from runners.prompting.prompts import Prompter
 from runners.store.step_io import StepContext
@@ -101,8 +92,8 @@ class WorkCounter:
             case GenerateStep(after=None):
                 asked = (step.examples, step.items, bool(step.slices))
                 return ("generate", id(step.model), id(step.prompt), id(step.decoding), *asked)
-            case SftStep() | DpoStep():
-                data = step.train if isinstance(step, SftStep) else (step.pairs, step.ref_logps is None)
+            case TuningStep():
+                data = (step.data, _n_unlearnt(step))
                 held_out = step.validation
                 shared = (step.weights, step.training, *step.prompts)
                 return (step.kind, data, step.rows, step.adapter is None, held_out, *map(id, shared))
@@ -121,7 +112,7 @@ class WorkCounter:
                 return Work("data")
             case GenerateStep():
                 return self._generate(step)
-            case SftStep() | DpoStep():
+            case TuningStep():
                 return self._training(step)
             case ReferenceLogpsStep():
                 return self._reference_logps(step)
@@ -154,17 +145,18 @@ class WorkCounter:
             longest=longest / ratio + template + before + most,
         )
 
-    def _training(self, step: SftStep | DpoStep) -> Work:
-        data = step.train if isinstance(step, SftStep) else step.pairs
-        n_rows, tokens, longest = self._training_rows(step, data, step.training.max_length)
+    def _training(self, step: TuningStep) -> Work:
+        n_rows, tokens, longest = self._training_rows(step, step.data, step.training.max_length)
+        n_answers = len(step.ANSWERS)
+        trained_apart = n_answers if isinstance(step, KtoStep) else 1  # each answer of a pair is a row
         held_out = n_rows * step.validation.rows if isinstance(step.validation, HeldOut) else 0.0
         training = step.training
         n_trained = n_rows - held_out
         batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
         steps = training.max_steps
         if steps < 0:
-            steps = ceil(ceil(n_trained / batch) * training.num_train_epochs)
-        trained = steps * batch * tokens
+            steps = ceil(ceil(n_trained * trained_apart / batch) * training.num_train_epochs)
+        trained = steps * batch * tokens / trained_apart
         forward = 0.0
         if step.validation is not None:
             each = training.eval_steps
@@ -173,9 +165,7 @@ class WorkCounter:
                 len(self._examples(i)) for i in cast("tuple[StepId, ...]", step.validation)
             )
             forward = n_evaluations * n_validated * tokens
-        if isinstance(step, DpoStep) and step.ref_logps is None:
-            forward *= 2
-            forward += trained
+        forward += _n_unlearnt(step) * (forward + trained)
         return Work(
             step.kind,
             step.weights,
@@ -184,7 +174,7 @@ class WorkCounter:
             trained_tokens=trained,
             forward_tokens=forward,
             longest=longest,
-            rows_at_once=training.per_device_train_batch_size * (2 if isinstance(step, DpoStep) else 1),
+            rows_at_once=training.per_device_train_batch_size * n_answers // trained_apart,
             trains_all_weights=step.adapter is None,
         )
 
@@ -207,20 +197,29 @@ class WorkCounter:
         n_rows, lengths = 0, list[float]()
         longest = 0.0
         for data_id, form in zip(data, step.prompts, strict=True):
+            data_id, answer = self._not_made_yet(data_id)
             rows = self._examples(data_id)
             n_rows += len(rows)
             prompt = self._prompt_bytes(data_id, form)[0] / ratio + self._template_tokens(form)
             for row in _sample(rows):
                 answers = (row.response,) if row.response is not None else (row.chosen, row.rejected)
-                sides = [
-                    min(most, prompt + len((answer or "").encode()) / ratio)
-                    for answer in answers
-                    if answer is not None
-                ]
+                tokens = [len(text.encode()) / ratio for text in answers if text is not None]
+                sides = [min(most, prompt + n) for n in (tokens if answer is None else [answer] * 2)]
                 lengths.append(sum(sides))
                 longest = max(longest, *sides, 0.0)
         n_drawn = n_rows if step.rows is None else min(step.rows, n_rows)
         return n_drawn, fmean(lengths) if lengths else 0.0, longest
+
+    def _not_made_yet(self, data: StepId) -> tuple[StepId, float | None]:
+        """Return the data step whose questions have pairs, at most all, and the tokens of an answer to one;
+        for rows that are there, their own step and None."""
+        step = self.asked.diff.plan.steps[data]
+        if not isinstance(step, PairsStep) or data in self.asked.diff.done:
+            return data, None
+        answers = self.work(step.samples[0])
+        if answers is None or not answers.n_rows:
+            raise _UncountedError
+        return step.examples, answers.new_tokens / answers.n_rows
 
     def _judge(self, step: JudgeStep) -> Work:
         n_rows = self.asked.n_verdicts(step)
@@ -344,6 +343,14 @@ class WorkCounter:
 
 class _UncountedError(Exception):
     """Rows that are not on this machine yet."""
+
+
+def _n_unlearnt(step: TuningStep) -> int:
+    """Times that a training reads each row beside learning it: with its reference model, and in KTO with
+    another answer, which both models read."""
+    if isinstance(step, KtoStep):
+        return 3
+    return int(isinstance(step, DpoStep) and step.ref_logps is None)
 
 
 def _sample(rows: Sequence[Example]) -> Sequence[Example]:

@@ -14,6 +14,7 @@ from statistics import fmean
 from dsl.engines.contract import ServerSettings
 from dsl.engines.transformers import Weights
 from dsl.errors import WarehouseError
+from dsl.steps.training_steps import TRAININGS
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.rates import StepCost, bytes_per_token, step_costs
 from xp.estimates.machine import Machine
@@ -211,7 +212,7 @@ def rates_from(costs: Iterable[StepCost], ratios: Mapping[str, float]) -> Rates:
 
 def _group(kind: str) -> str:
     """Kinds whose steps compute alike."""
-    return "training" if kind in ("sft", "dpo") else kind
+    return "training" if kind in TRAININGS else kind
 
 
 def _rule_seconds(work: Work, n_parameters: int, n_bytes: float, machine: Machine) -> float:

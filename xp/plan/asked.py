@@ -128,8 +128,8 @@ class Asked:
     def _examples(self, data: StepId) -> Sequence[Example] | None:
         if data in self.diff.done:
             return tuple(read_rows(Store(self.store).step_folder(data) / "examples.jsonl", Example))
-        step = step_of(self.diff, data, DataStep)
-        if not isinstance(step.source, FileSource):
+        step = self.diff.plan.steps[data]
+        if not isinstance(step, DataStep) or not isinstance(step.source, FileSource):
             return None
         try:
             rows = read_file(step.source)

@@ -20,7 +20,7 @@ from dsl.messages import Path as SpecPath
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, Study
-from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
+from dsl.steps.steps import DataStep, Judged, JudgeStep, PairsStep, Step
 from dsl.values import Name, StepId
 from dsl.yaml.document import Document
 from runners.store.store import Store, read_step
@@ -171,7 +171,7 @@ def _judged_places(
 
 
 def _modules(step: Step) -> Sequence[str]:
-    return step.counted_code if isinstance(step, DataStep) else step.code
+    return step.counted_code if isinstance(step, DataStep | PairsStep) else step.code
 
 
 def _is_step(value: object) -> TypeGuard[StepId]:

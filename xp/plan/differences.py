@@ -12,12 +12,12 @@ from dsl.data.source import FileSource
 from dsl.errors import SpecError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted, one_line, shown, written
-from dsl.methods import Dpo
 from dsl.plan.contrasts import asked_first
 from dsl.plan.study import Cell, Study
 from dsl.spec.experiment import Experiment
 from dsl.steps.identity import counted_fields
-from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
+from dsl.steps.steps import DataStep, GenerateStep, Step
+from dsl.steps.training_steps import SftStep
 from dsl.values import Value
 from dsl.yaml.document import Document, Mark
 from dsl.yaml.locate import follow
@@ -86,8 +86,8 @@ def sections_of(step: Step, cell: Cell, experiment: Experiment) -> tuple[SpecPat
     if isinstance(step, DataStep):
         return tuple(("data", name) for name in experiment.data)
     methods = [asked_first(cell.method, experiment)]
-    while isinstance(method := experiment.methods[methods[-1]], Dpo) and method.policy in experiment.methods:
-        methods.append(method.policy)
+    for method in methods:  # which grows
+        methods += [one for one in experiment.methods[method].starts_from if one not in methods]
     if isinstance(step, SftStep):  # the policy's
         methods.reverse()
     model = experiment.models[cell.model]

@@ -10,7 +10,8 @@ from typing import Literal
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, Study
-from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, TuningStep
+from dsl.steps.steps import DataStep, GenerateStep, JudgeStep
+from dsl.steps.training_steps import TuningStep
 from dsl.values import Language, Name, StepId
 from xp.plan.cells import key_of, steps_of
 from xp.plan.rows import Rows, total
@@ -39,7 +40,7 @@ class Line:
     todo: tuple[StepId, ...] = ()
     """Those of them that are to run."""
     trainings: Rows = field(default_factory=Rows)
-    """Training runs: sft and dpo steps."""
+    """Training runs: steps that train weights."""
     answers: Rows = field(default_factory=Rows)
     verdicts: Rows = field(default_factory=Rows)
 

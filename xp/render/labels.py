@@ -5,7 +5,16 @@ from types import MappingProxyType
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
-from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, SelectStep, SequentialTestStep, Step
+from dsl.steps.steps import (
+    DataStep,
+    GenerateStep,
+    Judged,
+    JudgeStep,
+    PairsStep,
+    SelectStep,
+    SequentialTestStep,
+    Step,
+)
 from dsl.values import Name, StepId
 from xp.plan.cells import steps_of
 from xp.render.words import counted, listed
@@ -20,6 +29,7 @@ def labels_of(diff: Diff) -> dict[StepId, str]:
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
     labels |= labels_in(diff.plan.study.cells, details)
+    labels |= _labels_of_pairs(diff.plan.steps, labels)
     return labels | _labels_of_slices(diff.plan.steps, labels)
 
 
@@ -32,6 +42,18 @@ def labels_in(
         for step_id, words in _uses(cell):
             uses.setdefault(step_id, {})[words + details.get(step_id, "")] = cell.method
     return {step_id: _shared(found) for step_id, found in uses.items()}
+
+
+def _labels_of_pairs(steps: Mapping[StepId, Step], labels: Mapping[StepId, str]) -> dict[StepId, str]:
+    """Label pairs that are made of a policy's answers, each of its samples, and its verdicts."""
+    found: dict[StepId, str] = {}
+    for step_id, step in steps.items():
+        if isinstance(step, PairsStep):
+            found[step_id] = f"pairs for {labels[step_id]}"
+            for number, (sample, judged) in enumerate(zip(step.samples, step.verdicts, strict=True), 1):
+                found[sample] = f"sample {number} of {len(step.samples)} for {labels[sample]}"
+                found[judged.step] = f"verdicts on {found[sample]}"
+    return found
 
 
 def _labels_of_slices(steps: Mapping[StepId, Step], labels: Mapping[StepId, str]) -> dict[StepId, str]:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from dsl.data.records import Outcome
 from dsl.plan.diff import Diff
+from dsl.steps.training_steps import TRAININGS
 from dsl.values import StepId
 from runners.execution import events
 
 WEIGHTS: Mapping[str, float] = {
-    "data": 0.1, "select": 0.1, "sequential_test": 0.1, "judge": 2, "generate": 7, "reference_logps": 12,
-    "dpo": 20, "sft": 40,
+    "data": 0.1, "pairs": 0.1, "select": 0.1, "sequential_test": 0.1, "judge": 2, "generate": 7,
+    "reference_logps": 12,
+    "sft": 40, "dpo": 20, "kto": 40, "orpo": 20, "simpo": 20,
 }  # fmt: skip
 """Kind -> how long one step takes beside the others, as a guess until some of them are done."""
 
@@ -23,13 +25,13 @@ before them, and later rows are reused more often."""
 
 VERBS: Mapping[str, str] = {
     "data": "reading",
+    "pairs": "pairing",
     "select": "choosing",
     "sequential_test": "looking",
     "judge": "judging",
     "generate": "answering",
     "reference_logps": "reference",
-    "dpo": "training",
-    "sft": "training",
+    **dict.fromkeys(TRAININGS, "training"),
 }
 
 

@@ -7,6 +7,7 @@ from dsl.messages import one_line
 from dsl.plan.contrasts import nothing_compared
 from dsl.plan.diff import Diff
 from dsl.plan.study import Study
+from dsl.steps.training_steps import TRAININGS
 from xp.power import Detectable, few_training_seeds
 from xp.render.labels import labels_of
 from xp.render.plan import head_of
@@ -17,7 +18,9 @@ MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
 
 
-KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge", "sequential_test")
+KINDS = (
+    "data", "pairs", "reference_logps", *TRAININGS, "select", "generate", "judge", "sequential_test",
+)  # fmt: skip
 
 
 def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:

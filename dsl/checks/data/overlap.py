@@ -19,7 +19,6 @@ from dsl.checks.fault import Fault
 from dsl.checks.prompts import prompt_file, prompt_text
 from dsl.data.normalise import asked_in, normalise, questions
 from dsl.data.records import Example
-from dsl.methods import Dpo
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
@@ -96,12 +95,13 @@ def _validation_faults(
     if not isinstance(method, TuningMethod) or method.validation is None:
         return
     seen: dict[Name, frozenset[str]] = {}
-    below = context.experiment.methods.get(method.policy) if isinstance(method, Dpo) else None
-    if isinstance(method, Dpo) and isinstance(below, TuningMethod):
-        used = _trained_on(context, method.policy, below)
-        seen[method.policy] = _learnt(
-            context, {one: of for one, of in used.items() if one != below.validation}, learnt
-        )
+    for policy in method.starts_from:
+        below = context.experiment.methods.get(policy)
+        if isinstance(below, TuningMethod):
+            used = _trained_on(context, policy, below)
+            seen[policy] = _learnt(
+                context, {one: of for one, of in used.items() if one != below.validation}, learnt
+            )
     if not isinstance(method.validation, str):
         for policy, texts in seen.items():
             yield from _seen_by_policy(context, name, policy, texts)
@@ -177,7 +177,10 @@ def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ..
 
 
 def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:
-    return context.needs.used.get(name, {}) if isinstance(method, TuningMethod) else {}
+    if not isinstance(method, TuningMethod):
+        return {}
+    used = context.needs.used.get(name, {})
+    return {one: languages for one, languages in used.items() if one in context.experiment.data}
 
 
 def _shown(

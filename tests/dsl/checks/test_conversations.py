@@ -101,14 +101,13 @@ def test_sft_learns_from_messages_and_dpo_from_whole_conversations(tmp_path: Pat
     )
 
 
-def test_unpaired_preferences_are_no_method_and_the_refusal_says_what_can_learn_from_them(
+def test_unpaired_preferences_are_refused_and_the_refusal_says_what_can_learn_from_them(
     tmp_path: Path,
 ) -> None:
     rows = [{"prompt": "Say hi.", "completion": "Hi.", "label": True}]
     methods = {"kto": {"method": "kto", "train": "d"}}
-    found = refused(
-        spec(tmp_path, rows, {"instruction": "prompt", "response": "completion"}, methods=methods)
-    )
-    assert "must be one of `icl`, `sft`" in found
-    assert "`sft` can learn those whose label is true" in found
-    assert "`dpo` learns from pairs" in found
+    columns = {"instruction": "prompt", "response": "completion"}
+    with pytest.raises(SpecError) as caught:
+        load(spec(tmp_path, rows, columns, methods=methods))
+    assert "a kto method has no such setting. It takes `pairs`, of `chosen` and" in str(caught.value)
+    assert "`sft` can learn those whose label is true" in str(caught.value)

@@ -263,7 +263,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
     prompts = (text_form("en", 0), text_form("fr", 0))
     step, found = study(tmp_path, prompts=prompts, beta=0.3, training={"max_steps": 6})
     run(step, found, tmp_path / "out")
-    drawn, _ = draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts())
+    drawn, _ = draw(step.pairs, step.prompts, step.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [
         {"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected}
@@ -302,7 +302,7 @@ def test_every_pair_of_an_evaluation_counts_alike_whatever_its_batch(tmp_path: P
     step, found = study(tmp_path, training=training, validation=HeldOut(rows=9 / 16))
     step = step.model_copy(update={"pairs": step.pairs[:1], "prompts": step.prompts[:1]})
     _, evaluated = draw(
-        step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts(), step.validation
+        step.pairs, step.prompts, step.ANSWERS, found, None, step.seed, Counts(), step.validation
     )
     assert len(evaluated) == 9
     run(step, found, tmp_path / "out")

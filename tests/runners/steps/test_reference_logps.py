@@ -10,8 +10,9 @@ import pytest
 
 from dsl.data.records import RefLogps, TrainMetric
 from dsl.errors import DataError
+from dsl.steps.losses import LossType
 from dsl.steps.steps import DpoStep, ReferenceLogpsStep, SftStep
-from dsl.steps.training_settings import Adapter, LossType, Training
+from dsl.steps.training_settings import Adapter, Training
 from runners.models.loading import load
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids

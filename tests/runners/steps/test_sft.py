@@ -357,7 +357,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
         tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6}
     )
     run(step, found, tmp_path / "out")
-    drawn, _ = draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, Counts())
+    drawn, _ = draw(step.train, step.prompts, step.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [
         {"prompt": prompters[form].prompt(example).text, "completion": example.response}
@@ -622,7 +622,7 @@ def test_a_killed_training_with_early_stopping_ends_where_one_ends_that_was_neve
     def lost(*of: object) -> None:
         raise Killed
 
-    monkeypatch.setattr("runners.steps.sft.save", lost)
+    monkeypatch.setattr("runners.training.tune.save", lost)
     with pytest.raises(Killed):
         run(step, replace(found, report=killed_at(killed)), tmp_path / "killed")
     monkeypatch.undo()

@@ -53,7 +53,7 @@ trained as (
         case when codes.code = steps.code then steps.n_rows else 0 end as n_rows
     from steps
     cross join unnest(coalesce(string_split(steps.facts ->> '$.codes', ', '), [steps.code])) as codes (code)
-    where steps.kind in ('sft', 'dpo', 'reference_logps')
+    where steps.kind in ('sft', 'dpo', 'kto', 'orpo', 'simpo', 'reference_logps')
 )
 
 select

@@ -12,7 +12,7 @@ by_model as (
         start_seconds,
         load_seconds
     from study_steps
-    where is_done and kind in ('sft', 'reference_logps', 'dpo', 'generate')
+    where is_done and kind in ('sft', 'reference_logps', 'dpo', 'kto', 'orpo', 'simpo', 'generate')
 )
 
 select

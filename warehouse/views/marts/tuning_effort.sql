@@ -1,8 +1,8 @@
 -- One row per study, model and method: what its answers took to prepare, so that methods can be compared
 -- at equal effort. Trainings (those that it starts from included), how many values were tried where that
--- was most, how many of the trainings diverged, optimiser steps, tokens read in them, seconds of training
--- and of its reference's log-probabilities, validation rows of one training, and worked examples in its
--- prompts. `n` is its cells.
+-- was most, how many of the trainings diverged, optimiser steps, tokens read in them, seconds of training, of
+-- its reference's log-probabilities and of pairs that were made for it, validation rows of one training, and
+-- worked examples in its prompts. `n` is its cells.
 with
 
 read_tokens as (
@@ -17,7 +17,7 @@ training as (
         behind.experiment,
         behind.model,
         behind.method,
-        count(*) filter (where behind.kind in ('sft', 'dpo')) as n_trainings,
+        count(*) filter (where behind.kind in ('sft', 'dpo', 'kto', 'orpo', 'simpo')) as n_trainings,
         count(behind.facts ->> '$.diverged_at_step') as n_diverged,
         sum((behind.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
         sum(read_tokens.n_tokens)::bigint as n_tokens,
