@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from runners.execution.executors import local
 from runners.execution.executors import slurm as executor
 from runners.store.store import Store
 from tests.runners.execution.executors import slurm_cluster
+from tests.runners.execution.executors.cluster_runs import beside, ends, environment_of, losses, tiny_study
 from tests.runners.execution.executors.slurm_cluster import said
 from tests.xp.small_study import (
     all_rows,
@@ -79,21 +79,6 @@ def run(
     return events
 
 
-@contextlib.contextmanager
-def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
-    """The same steps on this machine alone, to be compared with; they are done when the block ends."""
-    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), lambda event: None, 1, {}))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def ends(events: list[Event], step_id: str) -> list[Ended]:
-    return [event for event in events if isinstance(event, Ended) and event.step_id == step_id]
-
-
 @dataclass
 class Ran:
     """A study that was run, and what was seen of its jobs."""
@@ -119,8 +104,7 @@ def ran(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ran:
                 found.jobs[name.split("-")[1]] = (name, *fields)
             with contextlib.suppress(OSError):  # over already
                 for pid in workers_of(folder / "store"):
-                    lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-                    seen = dict(line.split("=", 1) for line in lines if line)
+                    seen = environment_of(pid)
                     found.environments[seen["SLURM_JOB_NAME"].split("-")[1]] = seen
 
     resources = {
@@ -180,6 +164,41 @@ def test_a_cancelled_job_is_followed_by_another_that_loses_and_doubles_no_row(
     assert last.outcome is not None
     assert cancelled[0] <= last.outcome.n_reused < 40
     assert all_rows(tmp_path / "store") == all_rows(tmp_path / "here")
+
+
+def test_training_whose_job_is_cancelled_resumes_from_its_checkpoint(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    training = {
+        "max_steps": 40,  # word of a checkpoint arrives while it is trained, however busy the machine is
+        "save_steps": 4,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1.0e-3,
+        "max_length": 96,
+    }
+    plan = tiny_study(
+        tmp_path / "study", methods={"sft": {"method": "sft", "train": "instructions", "training": training}}
+    )
+    (sft,) = step_ids(plan, "sft")
+    todo = {step_id: step for step_id, step in plan.steps.items() if step.kind in ("data", "sft")}
+    cancelled: list[str] = []
+
+    def cancel(event: Event) -> None:
+        checkpoints = sorted(tmp_path.glob(f"store/steps/{sft}.tmp/trainer/checkpoint-*/whole"))
+        if isinstance(event, Progress) and event.step_id == sft and checkpoints and not cancelled:
+            cancelled.append(checkpoints[-1].parent.name)
+            (folder,) = (tmp_path / "store" / "slurm").glob("xp-sft-*")
+            said(cluster.variables, "scancel", f"--name={folder.name}")
+
+    resources = {"sft": Resources(num_cpus=1, num_gpus=0, memory=1 << 30)}
+    with beside(todo, tmp_path / "here"):
+        events = run(todo, tmp_path / "store", resources, cancel)
+    assert cancelled
+    first, last = ends(events, sft)
+    assert (first.status, last.status) == ("interrupted", "done")
+    assert last.outcome is not None
+    assert int(str(last.outcome.facts["resumed_from_step"])) >= 4
+    assert losses(tmp_path / "store", sft) == losses(tmp_path / "here", sft)
 
 
 def test_a_step_that_fails_is_a_failure_by_name_with_its_log(cluster: Cluster, tmp_path: Path) -> None:
@@ -257,16 +276,15 @@ def test_ctrl_c_cancels_all_jobs_and_the_next_apply_resumes(cluster: Cluster, tm
     assert (outcome["n_rows"], outcome["n_reused"] >= 3) == (40, True)
 
 
-def killed_apply(cluster: Cluster, spec: Path, store: Path) -> str:
-    """Kill an apply of which one job generates, and another one waits for its processors. Returns the array's
-    name."""
+def killed_apply(cluster: Cluster, spec: Path, store: Path) -> set[str]:
+    """Kill an apply of which one job generates, and another one waits for its processors. Returns the names
+    of the jobs."""
     process = begin_apply(spec, store, "--set", "executor=slurm", "--set", "resources.generate.num_cpus=4")
-    wait_for(lambda: rows_at_work(store), seconds=90)
+    wait_for(lambda: rows_at_work(store), seconds=120)
+    wait_for(lambda: {state for _, state in cluster.jobs("%j|%T")} == {"RUNNING", "PENDING"})
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    (name,) = (folder.name for folder in (store / "slurm").glob("xp-generate-*"))
-    assert {state for job, state in cluster.jobs("%j|%T") if job == name} == {"RUNNING", "PENDING"}
-    return name
+    return {name for name, _ in cluster.jobs("%j|%T")}
 
 
 def test_jobs_of_a_killed_apply_end_by_themselves(cluster: Cluster, tmp_path: Path) -> None:
@@ -281,12 +299,12 @@ def test_jobs_of_a_killed_apply_end_by_themselves(cluster: Cluster, tmp_path: Pa
 def test_the_apply_after_a_kill_cancels_its_jobs_and_runs_nothing_twice(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    spec = write_study(tmp_path / "study", n_items=40, seconds_per_row=0.2)
+    spec = write_study(tmp_path / "study", n_items=80, seconds_per_row=0.2)
     store, plan = tmp_path / "store", plan_of(spec)
     with beside(plan.steps, tmp_path / "here"):
         before = killed_apply(cluster, spec, store)
         process = begin_apply(spec, store, "--set", "executor=slurm")
-        wait_for(lambda: cluster.jobs("%j") and [before] not in cluster.jobs("%j"), seconds=60)
+        wait_for(lambda: before.isdisjoint(name for (name,) in cluster.jobs("%j")), seconds=90)
         out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
     assert all_rows(store) == all_rows(tmp_path / "here")

@@ -204,3 +204,14 @@ def test_options_are_those_of_sbatch() -> None:
         "--account=lab",
     )
     assert _slurm_cluster.options_of(None) == ("--cpus-per-task=1",)
+
+
+def test_gpus_must_be_said_where_the_nodes_have_some_and_a_model_is_loaded(fake: Fake) -> None:
+    (fake.here / "sinfo").write_text("#!/bin/sh\necho 'gpu:a100:4'\n", "utf-8")
+    (fake.here / "sinfo").chmod(0o755)
+    told = (
+        r"the Slurm cluster has GPUs, .* how many a sft step gets\. Write `resources: {sft: {num_gpus: 1}}`"
+    )
+    with pytest.raises(XpError, match=told):
+        _slurm_cluster.check({"judge": Resources(num_gpus=1)}, ("sft", "judge"), {"sft", "judge"})
+    _slurm_cluster.check({"sft": Resources(num_gpus=0)}, ("sft", "judge"), {"sft"})
