@@ -23,8 +23,8 @@ test: .venv/.dev ## all tests
 test-quick: .venv/.dev ## what needs no model, process, server or browser
 	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
-test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-vllm/.done ## imports, exports and served models, with the tools themselves
-	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports tests/runners/serving
+test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-vllm/.done ## imports, exports, served models and Slurm, with the tools themselves
+	$(BIN)/python -m pytest -m other_tools -rs tests/xp/imports tests/xp/exports tests/runners
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .

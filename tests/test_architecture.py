@@ -138,7 +138,7 @@ def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str
 
 
 def test_every_executor_is_a_file_with_the_same_run_function() -> None:
-    assert names("runners.execution.executors") == ("in_process", "local", "ray")
+    assert names("runners.execution.executors") == ("in_process", "local", "ray", "slurm")
     for name in names("runners.execution.executors"):
         parameters = list(inspect.signature(find_executor(name).run).parameters)
         assert parameters == ["todo", "done", "store", "on_event", "jobs", "resources"]

@@ -119,7 +119,7 @@ def apply(
     if execution.budget is not None:
         store.charge = Charge(experiment=study.experiment, budget=execution.budget)
     executor = "in_process" if in_process else execution.executor
-    if jobs is not None and jobs > 1 and executor == "ray":
+    if jobs is not None and jobs > 1 and execution.is_on_cluster and not in_process:
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )

@@ -6,9 +6,19 @@ from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.spec.resources import KINDS
 
+_RAYS = {"resources": "Name a `partition` whose nodes have it"}
+_SLURMS = {
+    "partition": "Ray takes nodes by `resources`",
+    "time": "It is for `executor: slurm`",
+    "account": "It is for `executor: slurm`",
+}
+"""Resources that one cluster alone has, and what to do with the other."""
+
 
 def execution_faults(context: Context) -> Iterator[Fault]:
-    """Check that `resources` names kinds of steps, shards for `generate` alone, and whole GPUs."""
+    """Check that `resources` names kinds of steps, shards for `generate` alone, whole GPUs, and what the
+    executor can give."""
+    executor = context.experiment.executor
     for kind, asked in context.experiment.resources.items():
         path = ("resources", kind)
         yield from unknown_name(path, kind, KINDS, "kind of step")
@@ -16,3 +26,18 @@ def execution_faults(context: Context) -> Iterator[Fault]:
             yield Fault((*path, "shard_rows"), "only `generate` steps are split into shards", on="key")
         if asked.num_gpus is not None and asked.num_gpus > 1 and asked.num_gpus % 1:
             yield Fault((*path, "num_gpus"), f"found `{asked.num_gpus:g}`; more than one GPU are whole ones")
+        for name, number in (("num_cpus", asked.num_cpus), ("num_gpus", asked.num_gpus)):
+            if (
+                executor == "slurm"
+                and number is not None
+                and (number % 1 or (name, number) == ("num_cpus", 0))
+            ):
+                least = 1 if name == "num_cpus" else 0
+                message = f"found `{number:g}`; must be a whole number from {least} on with `executor: slurm`"
+                yield Fault((*path, name), message)
+        others = _SLURMS if executor == "ray" else _RAYS if executor == "slurm" else {}
+        for name, instead in others.items():
+            if getattr(asked, name):
+                yield Fault(
+                    (*path, name), f"`executor: {executor}` has no such resource. {instead}", on="key"
+                )

@@ -142,8 +142,8 @@ class Experiment(Value):
     exclude: tuple[Filter, ...] = ()
     """Leave out the cells that one of these agrees with."""
     executor: Executor = "local"
-    """The place where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster
-    (`ray`). Changes no result."""
+    """The place where steps run: in processes on this machine (`local`), on the nodes of a Ray cluster
+    (`ray`) or as jobs of a Slurm cluster (`slurm`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
     budget: Budget | None = None

@@ -2,7 +2,7 @@
 identity."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -15,26 +15,42 @@ _STEP_CLASSES: tuple[Any, ...] = get_args(get_args(AnyStep)[0])
 KINDS: tuple[str, ...] = tuple(step.model_fields["kind"].default for step in _STEP_CLASSES)
 """Every kind of step."""
 
-Executor = Literal["local", "ray"]
+Executor = Literal["local", "ray", "slurm"]
 """The name of a file in `runners/execution/executors/`."""
 
 
 class Resources(Value):
-    """Resources of each step of a kind on a cluster, under the names of `ray.remote`. What is not named is
-    left to Ray. On this machine `num_gpus` of trainings alone is read."""
+    """Resources of each step of a kind on a cluster: those of both kinds of cluster under the names of
+    `ray.remote`, those of Slurm alone under the names of `sbatch`. What is not named is left to the
+    cluster. On this machine `num_gpus` of trainings alone is read."""
 
-    num_cpus: float | None = Field(None, ge=0)
-    """Processors; also the number of threads that its libraries compute with."""
-    num_gpus: float | None = Field(None, ge=0)
-    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one
-    are whole. On nodes with GPUs this must be said for every kind of step that loads a model. A training on
-    several has a process for each, on a cluster or on this machine; together they see the rows of an
-    optimiser step that one would see."""
-    memory: int | None = Field(None, ge=1)
-    """Bytes that must be free on the node."""
+    HINTS: ClassVar = {
+        "cpus_per_task": "Processors are `num_cpus`.",
+        "gpus": "GPUs are `num_gpus`.",
+        "mem": "Memory is `memory`, in bytes.",
+    }
+
+    num_cpus: float | None = Field(default=None, ge=0)
+    """Processors, 1 if not said; also the number of threads that its libraries compute with. With Slurm whole
+    ones."""
+    num_gpus: float | None = Field(default=None, ge=0)
+    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared, with Ray alone.
+    More than one are whole. On nodes with GPUs this must be said for every kind of step that loads a
+    model. A training on several has a process for each, on a cluster or on this machine; together they see
+    the rows of an optimiser step that one would see."""
+    memory: int | None = Field(default=None, ge=1)
+    """Bytes: with Ray those that must be free on the node, with Slurm the most that the step may use."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Resources that nodes were started with, by a name of one's own, as `{big_disk: 1}`."""
-    shard_rows: int | None = Field(None, ge=1)
+    """With Ray: resources that nodes were started with, by a name of one's own, as `{big_disk: 1}`."""
+    partition: str | None = Field(default=None, pattern=r"^[\w.,\-]+$")
+    """With Slurm: the partition to run in, or several, separated by commas. Without it, the cluster's default
+    one."""
+    time: int | None = Field(default=None, ge=1)
+    """With Slurm: minutes that a job may take. A step that needs longer goes on in another job, from its rows
+    and checkpoints. Without it, the partition's limit."""
+    account: str | None = Field(default=None, pattern=r"^[\w.\-]+$")
+    """With Slurm: the account that is charged."""
+    shard_rows: int | None = Field(default=None, ge=1)
     """`generate` only: a step with more rows is split into shards of so many, which go to whichever node is
     free. Without it, 256 where the model is loaded by the step, and no shards where a server answers: the
     server has its own limit on what it does at once."""
@@ -61,3 +77,8 @@ class Execution(Value):
     resources: dict[Kind, Resources] = {}
     reuse: Reuse = "any"
     budget: Budget | None = None
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """The cluster decides what runs at once, and where."""
+        return self.executor != "local"

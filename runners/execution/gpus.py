@@ -6,6 +6,8 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from dsl.errors import XpError
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA is told which GPUs a process sees (CUDA C++ Programming Guide, environment
 variables)."""
@@ -48,3 +50,12 @@ def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]], n: int = 1)
         return {}
     used = Counter(gpu for settings in taken for gpu in settings.get(VISIBLE, "").split(","))
     return {VISIBLE: ",".join(sorted(gpus, key=lambda gpu: used[gpu])[:n])}
+
+
+def unsaid(cluster: str, kind: str) -> XpError:
+    """Return the error where a cluster has GPUs, and the spec does not say how many a kind of step gets that
+    loads a model: given none, it would run without."""
+    return XpError(
+        f"the {cluster} cluster has GPUs, and the spec does not say how many a {kind} step gets. Write"
+        f" `resources: {{{kind}: {{num_gpus: 1}}}}`, or 0"
+    )

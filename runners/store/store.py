@@ -15,6 +15,7 @@
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
 <folder>/removed-<name>.tmp/   a folder that `xp gc` is removing, or was when it was killed, beside its place
+<root>/slurm/<name>/           the tasks and events of a Slurm job array (`runners.execution.executors.slurm`)
 <root>/lock                    who is applying: process, host, since when (`runners.store.locks`)
 <root>/warehouse.duckdb        made from all of the above
 """

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from dsl.data.records import Outcome, Verdict, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
 from dsl.plan.diff import Diff, diff
-from dsl.spec.resources import Execution
+from dsl.spec.resources import Execution, Executor
 from runners.engines import echo
 from runners.execution.events import Ended, Event, Skipped, Started
 from runners.judges import reward
@@ -197,9 +197,9 @@ def _read(path: Path) -> dict[str, object]:
     return json.loads(path.read_text("utf-8"))
 
 
-def on_ray(planned: Diff) -> Diff:
+def on_cluster(planned: Diff, executor: Executor = "ray") -> Diff:
     return dataclasses.replace(
-        planned, plan=dataclasses.replace(planned.plan, execution=Execution(executor="ray"))
+        planned, plan=dataclasses.replace(planned.plan, execution=Execution(executor=executor))
     )
 
 
@@ -212,15 +212,16 @@ def test_a_cluster_without_its_package_names_the_extra_and_nothing_is_begun(
         XpError,
         match=r"`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab\[ray\]'",
     ):
-        apply(on_ray(diff_of(spec, store)), store)
+        apply(on_cluster(diff_of(spec, store)), store)
     assert not (store / "runs").exists()
 
 
 def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    with pytest.raises(ArgumentError, match="with `executor: ray` the cluster decides what runs at once"):
-        apply(on_ray(diff_of(spec, store)), store, jobs=2)
-    assert apply(on_ray(diff_of(spec, store)), store, in_process=True).n_done == 6
+    for executor in ("ray", "slurm"):
+        with pytest.raises(ArgumentError, match=f"with `executor: {executor}` the cluster decides what runs"):
+            apply(on_cluster(diff_of(spec, store), executor), store, jobs=2)
+    assert apply(on_cluster(diff_of(spec, store)), store, in_process=True).n_done == 6
 
 
 @contextlib.contextmanager

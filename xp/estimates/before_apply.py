@@ -37,7 +37,7 @@ def refuse_too_large(diff: Diff, estimates: Estimates) -> None:
         for step_id, needed in estimates.memory.items()
         if needed.weights > here.memory_bytes
     }
-    if not too_large or diff.plan.execution.executor == "ray":
+    if not too_large or diff.plan.execution.is_on_cluster:
         return
     step_id, n_bytes = next(iter(too_large.items()))
     more = f", and those of {len(too_large) - 1} more steps" if len(too_large) > 1 else ""

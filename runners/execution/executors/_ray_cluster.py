@@ -11,8 +11,10 @@ from typing import Any
 from dsl.errors import XpError
 from dsl.messages import one_line
 from dsl.spec.resources import Resources
+from runners.execution import gpus
 
 _ANSWER_SECONDS = 10.0
+_NOT_RAYS = {"shard_rows", "partition", "time", "account"}
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def _check_address(address: str) -> None:
 
 def options_of(given: Resources | None) -> dict[str, Any]:
     """The options of `ray.remote`."""
-    asked = given.model_dump(exclude={"shard_rows"}, exclude_none=True) if given else {}
+    asked = given.model_dump(exclude=_NOT_RAYS, exclude_none=True) if given else {}
     return {"num_cpus": 1, **asked}
 
 
@@ -72,10 +74,7 @@ def check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]], loading: Col
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for kind, asked in options.items():
         if kind in loading and "num_gpus" not in asked and any(node.get("GPU") for node in nodes):
-            raise XpError(
-                f"the Ray cluster has GPUs, and the spec does not say how many a {kind} step gets. Write"
-                f" `resources: {{{kind}: {{num_gpus: 1}}}}`, or 0"
-            )
+            raise gpus.unsaid("Ray", kind)
         spelled = {"num_cpus": "CPU", "num_gpus": "GPU"}
         needed = {
             spelled.get(name, name): amount for name, amount in asked.items() if name != "resources"

@@ -7,17 +7,15 @@ state of one of Ray's own processes, which loads no model.
 
 import contextlib
 import os
-import selectors
-import socket
 import sys
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from dsl.errors import StoreError
-from dsl.steps import identity
-from runners.execution.events import Ended, Progress
+from runners.execution.events import Ended
+from runners.execution.executors import _node
+from runners.execution.executors._node import unfit
 from runners.execution.executors._process import Attempt, Worker
 from runners.execution.worker import Task
 from runners.store.store import Store
@@ -25,8 +23,6 @@ from runners.store.store import Store
 _IDLE_SECONDS = 2.0
 """So long a worker is kept that has nothing to do: its memory, and its GPU, belong to whom Ray gives them
 next."""
-
-_LOOK_SECONDS = 0.5
 
 _Kept = tuple[tuple[str, ...], Worker]
 """A worker, and what it was started for."""
@@ -52,38 +48,15 @@ def perform(task_json: str, root: str, folder: str, threads: int, news: Any) -> 
     """
     task, store = Task.model_validate_json(task_json), Store(Path(root))
     unit = (task.step_id, task.part)
-    if unfit := _unfit(task, (store.root / "lock", Path(folder))):  # the lock is held as long as steps run
+    if reason := unfit(task, store, Path(folder)):
         now = Attempt(task.step_id, os.getpid())
         news.put((unit, now.started()))
-        return now.failed(f"{socket.gethostname()} {unfit}"), False
+        return now.failed(reason), False
     import ray
 
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
     with _worker(store, Path(folder), task.step.affinity, threads, tuple(gpus)) as worker:
-        now = worker.give(task)
-        news.put((unit, now.started()))
-        ended, is_store_error = None, False
-        with selectors.DefaultSelector() as selector:
-            selector.register(worker, selectors.EVENT_READ)
-            while ended is None:
-                selector.select(_LOOK_SECONDS)
-                try:
-                    for event in worker.news():
-                        if isinstance(event, Progress):
-                            news.put((unit, event))
-                        else:
-                            ended = event
-                except StoreError:  # told after the event
-                    is_store_error = True
-        return ended, is_store_error
-
-
-def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
-    """Return the reason why this node cannot run the step; None where it can."""
-    if identity.step_id(task.step) != task.step_id:
-        return "has another version of xp, to which this is another step: install the same one on all nodes"
-    missing = [path for path in needed if not path.exists()]
-    return f"does not see {missing[0]}, which must lie on a path that all nodes share" if missing else None
+        return _node.perform(task, worker, lambda event: news.put((unit, event)))
 
 
 @contextlib.contextmanager

@@ -42,7 +42,26 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"executor": "rai"}, "must be one of `local`, `ray`. Did you mean `ray`?"),
+        ({"executor": "rai"}, "must be one of `local`, `ray`, `slurm`. Did you mean `ray`?"),
+        ({"resources": {"sft": {"mem": 9}}}, "Memory is `memory`, in bytes."),
+        ({"resources": {"sft": {"partition": "gpu --wrap=x"}}}, "resources.sft.partition: found"),
+        ({"resources": {"sft": {"time": "1:30:00"}}}, "resources.sft.time: found"),
+        (
+            {"executor": "slurm", "resources": {"sft": {"num_gpus": 0.5}}},
+            "resources.sft.num_gpus: found `0.5`; must be a whole number from 0 on with `executor: slurm`",
+        ),
+        (
+            {"executor": "slurm", "resources": {"sft": {"num_cpus": 0}}},
+            "resources.sft.num_cpus: found `0`; must be a whole number from 1 on with `executor: slurm`",
+        ),
+        (
+            {"executor": "slurm", "resources": {"sft": {"resources": {"big_disk": 1}}}},
+            "resources.sft.resources: `executor: slurm` has no such resource. Name a `partition` whose nodes",
+        ),
+        (
+            {"executor": "ray", "resources": {"sft": {"time": 9}}},
+            "resources.sft.time: `executor: ray` has no such resource. It is for `executor: slurm`",
+        ),
         ({"resources": {"stf": {}}}, "resources.stf: there is no kind of step `stf`. Did you mean `sft`?"),
         ({"resources": {"sft": {"num_gpu": 1}}}, "Did you mean `num_gpus`?"),
         (

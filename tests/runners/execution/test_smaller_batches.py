@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.records import TrainMetric
-from dsl.steps.training_steps import DpoStep, SftStep, TuningStep
 from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.training_steps import DpoStep, SftStep, TuningStep
 from runners.execution.smaller_batches import smaller, train_with_batches_that_fit
 from runners.models.loading import load_to_train
 from runners.store.step_io import StepContext, StepResult, read_rows

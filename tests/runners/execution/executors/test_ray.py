@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +14,23 @@ from typing import Any
 import pytest
 import yaml
 
-from dsl.checks.load import load
-from dsl.data.fingerprints import Fingerprints
 from dsl.errors import XpError
-from dsl.plan.compile import compile
-from dsl.plan.study import Plan
 from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
-from runners.execution.events import Ended, Event, Progress, Skipped, Started
-from runners.execution.executors import local
+from runners.execution.events import Event, Progress, Skipped, Started
 from runners.execution.executors import ray as executor
 from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
+from tests.runners.execution.executors.cluster_runs import (
+    TINY,
+    beside,
+    ends,
+    environment_of,
+    losses,
+    tiny_study,
+)
 from tests.xp.small_study import all_rows, begin_apply, plan_of, step_ids, wait_for, workers_of, write_study
 
-TINY = Path(__file__).parents[3] / "fixtures" / "tiny"
 KEY = "a-key-that-is-written-nowhere-4711"
 
 pytestmark = [
@@ -114,48 +115,6 @@ def run(
     with Store(store).lock():
         executor.run(todo, (), Store(store), on_event, 1, resources or {})
     return events
-
-
-@contextlib.contextmanager
-def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
-    """The same steps on this machine alone, to be compared with; they are done when the block ends."""
-    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), lambda event: None, 1, {}))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:
-    return [event for event in events if isinstance(event, Ended) and step_id in (None, event.step_id)]
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    """Return the command line and environment of a process."""
-    lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
-
-
-def tiny_study(folder: Path, **study: object) -> Plan:
-    """A study on the real model of 0.7M parameters."""
-    columns = {"questions": ("item", "instruction"), "instructions": ("item", "instruction", "response")}
-    spec = {
-        "experiment": "tiny",
-        "languages": ["en"],
-        "models": {"tiny": {"base": {"path": str(TINY)}}},
-        "data": {
-            name: {"rows": {"path": str(TINY / f"{name}_{{language}}.jsonl")}, "columns": {c: c for c in has}}
-            for name, has in columns.items()
-        },
-        "evaluate": ["questions"],
-        "decoding": {"max_new_tokens": 12},
-        **study,
-    }
-    folder.mkdir()
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(spec), "utf-8")
-    loaded = load(folder / "tiny.yaml")
-    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(
@@ -275,13 +234,6 @@ def test_training_on_a_lost_node_resumes_from_its_checkpoint_on_another(
         for store in ("store", "here")
     ]
     assert adapters[0] == adapters[1]
-
-
-def losses(store: Path, sft: str) -> list[tuple[int, float]]:
-    rows = [
-        json.loads(line) for line in (store / "steps" / sft / "metrics.jsonl").read_text("utf-8").splitlines()
-    ]
-    return [(row["global_step"], row["value"]) for row in rows if row["name"] == "loss"]
 
 
 def test_a_node_ten_times_slower_gets_few_shards_and_keys_reach_nodes_without_being_written(
