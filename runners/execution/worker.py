@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from dsl.data.records import Outcome
-from dsl.errors import BudgetSpent, StepFailed, StoreError
+from dsl.errors import StepFailed, StepStopped, StoreError
 from dsl.spec.budget import Charge
 from dsl.steps.steps import AnyStep
 from dsl.values import StepId, Value
@@ -68,7 +68,7 @@ class Failed(Value):
     is_store_error: bool = False
     """No other step would fare better."""
     is_stopped: bool = False
-    """The budget stopped it."""
+    """The budget stopped it, or requests of it wait at a provider."""
 
 
 Message = Annotated[Report | Finished | Failed, Field(discriminator="message")]
@@ -111,7 +111,7 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
         return Finished(
             outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part)
         )
-    except BudgetSpent as error:
+    except StepStopped as error:
         return Failed(error=str(error), is_stopped=True)
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
