@@ -18,6 +18,7 @@ from tests.runners.engines.fake_batches import Provider, Row, answered, providin
 from tests.runners.engines.fake_server import Said
 from tests.xp.small_study import begin_apply
 from tests.xp.test_apply_served import COMPLETIONS, N_ITEMS, rows, run, served, todo, write_study
+from xp import load
 from xp.apply import Applied
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of
@@ -69,6 +70,20 @@ def test_an_apply_submits_and_ends_and_a_later_one_fetches_and_judges(tmp_path: 
     assert rows(spec, COMPLETIONS) == [(f"q{i}", "eos", "the answer is 6") for i in range(N_ITEMS)]
     assert rows(spec, "select sum(score) from step_verdicts where aspect = 'contains'") == [(1,)]
     assert not [*(tmp_path / "store" / "steps").rglob("batches")]
+
+
+def test_a_plan_counts_half_of_the_price_and_says_that_answers_take_a_day(tmp_path: Path):
+    alone = write_study(tmp_path / "alone", "", model={**served("http://localhost:1/v1"), **PRICES})
+    batch = yaml.safe_load(alone.read_text())
+    batch["models"]["m"]["base"]["batch"] = True
+    spec = tmp_path / "alone" / "batch.yaml"
+    spec.write_text(yaml.safe_dump(batch), "utf-8")
+    plans = [load(one, store=tmp_path / "store").plan() for one in (spec, alone)]
+    in_batches, one_by_one = [plan.estimates.total() for plan in plans]
+    assert in_batches.usd == pytest.approx(one_by_one.usd / 2)
+    assert in_batches.usd > 0
+    said = "6 requests of these in batches, half of whose price is counted"
+    assert [said in " ".join(plan.as_text(120).split()) for plan in plans] == [True, False]
 
 
 def test_a_batch_names_its_step_at_the_provider(tmp_path: Path):
