@@ -6,7 +6,9 @@
     ├── OutputError     what a command prints cannot be written
     ├── DataError       a data set does not hold what the spec says of it
     ├── StepFailed      a step ran and did not finish
-    ├── BudgetSpent     the study's budget has no room for more
+    ├── StepStopped     a step ended early without a failure; the next apply goes on with it
+    │   ├── BudgetSpent     the study's budget has no room for more
+    │   └── RequestsWait    requests wait at a provider
     ├── StoreError      the store cannot be read or written
     ├── StoreLocked     someone else is writing to the store
     ├── ServerError     a model server stays down or talks nonsense
@@ -87,8 +89,16 @@ class StepFailed(XpError):
     """A step ran and did not finish."""
 
 
-class BudgetSpent(XpError):
+class StepStopped(XpError):
+    """A step ended early without a failure; the next apply goes on with it."""
+
+
+class BudgetSpent(StepStopped):
     """The study's budget has no room for more."""
+
+
+class RequestsWait(StepStopped):
+    """Requests wait at a provider."""
 
 
 class StoreError(XpError):

@@ -26,6 +26,7 @@ from dsl.steps.steps import Step
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import find_executor
+from runners.store import batches
 from runners.store.digests import Checks, Damaged
 from runners.store.same_fingerprint import drop_rows_of_other_code
 from runners.store.store import Store
@@ -60,13 +61,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A step that the budget stopped; its rows so far are kept."""
+    """A step that the budget stopped, or that waits at a provider; its rows so far are kept."""
 
     step_id: StepId
     reason: str
     n_rows: int
     n_all: int
     """Rows when it is done; 0 where it stopped before its first one."""
+    n_waiting: int = 0
+    """Its requests that wait at a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Applied:
     """The study's report, where it was asked for and could be written."""
 
     stopped: tuple[Stopped, ...] = ()
-    """Steps that the budget stopped."""
+    """Steps that the budget stopped, or that wait at a provider."""
     spent: Use | None = None
     """Spending of all applies of a study with a budget."""
 
@@ -364,7 +367,8 @@ class _Ledger:
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))
         elif event.status == "stopped":
             n_rows, n_all = self._rows.get(event.step_id, (0, 0))
-            self.stopped.append(Stopped(event.step_id, event.error or "", n_rows, n_all))
+            n_waiting = batches.n_waiting(self.store.unfinished_folder(event.step_id))
+            self.stopped.append(Stopped(event.step_id, event.error or "", n_rows, n_all, n_waiting))
 
     def _record_progress(self, event: Progress) -> None:
         """Record a step's rows so far, at most once a second."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xp.commands import locks, results, stores, studies
+from xp.commands import locks, models, results, stores, studies
 from xp.commands.arguments import DEFAULT_STORE, named_in_unicode
 from xp.commands.output import say
 
@@ -69,6 +69,7 @@ app.command()(results.sample)
 app.command()(results.import_labels)
 app.command("import")(results.import_results)
 app.command("export")(results.export_results)
+app.command()(models.push)
 app.command()(stores.bundle)
 app.command()(stores.rebuild)
 app.command()(stores.verify)

@@ -38,7 +38,7 @@ def check_server(settings: ServerSettings, allowed: Container[tuple[str, str]]) 
         call = call_of(settings)
         is_sent = call.variable is not None and (call.variable, call.host) in allowed
         asked = settings if is_sent else settings.model_copy(update={"api_key_env": None})
-        asked = asked.model_copy(update={"timeout": min(settings.timeout, SECONDS)})
+        asked = asked.model_copy(update={"timeout": min(settings.timeout, SECONDS), "max_retries": 0})
         found = anyio.run(_list, Server(asked), asked)
     except ServerError as error:
         return False, str(error)

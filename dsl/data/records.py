@@ -335,7 +335,7 @@ class Run(Record):
     """ISO 8601, UTC."""
     seconds: float
     status: Literal["done", "failed", "stopped", "interrupted"]
-    """`stopped`: the budget had no room for the rest."""
+    """`stopped`: the budget had no room for the rest, or requests waited at a provider."""
     error: str | None = None
     host: str
     pid: int | None = None

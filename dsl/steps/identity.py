@@ -40,7 +40,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     ),
     "openai.Settings": frozenset(
         {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries"}
-        | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}
+        | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens", "batch"}
     ),
     "SystemOne": frozenset(
         {

@@ -118,9 +118,9 @@ def probe(prompt: Prompt) -> Prompt:
     return prompt.model_copy(update={"messages": (("user", _HELLO),)})
 
 
-def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer:
-    """Return the answer of a reply that took so many seconds. An empty text is an answer; no text, or one
-    that a content filter withheld, is none."""
+def answer(request: EngineRequest, reply: Reply, seconds: float | None) -> EngineAnswer:
+    """Return the answer of a reply that took so many seconds, where that is known. An empty text is an
+    answer; no text, or one that a content filter withheld, is none."""
     choice = reply.choices[0]
     raw_text = choice.text if choice.message is None else choice.message.content
     if not raw_text and choice.message is not None and choice.message.refusal:

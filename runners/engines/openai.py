@@ -3,18 +3,20 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding
 from dsl.engines.openai import Settings
 from dsl.errors import XpError
+from runners.engines._batches import LeftRequests
 from runners.engines._completion_api import API, Reply, answer, body, path, probe, without_answer
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Answered, Client, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Failure
 from runners.http.server import Server
-from runners.store import spending
+from runners.store import batches, spending
 
 _UNKNOWN = frozenset({400, 422})
 """HTTP statuses of a request with parameters that the server may not know."""
@@ -60,9 +62,15 @@ class Engine:
                 down after all tries, does not let us in, or refuses any prompt. What was answered before that
                 has been yielded.
             BudgetSpent: the study's budget has no room for the next request; likewise.
+            RequestsWait: requests are in batches that have not ended; likewise.
         """
         server = Server(self._settings)
         self.facts["server"] = server.host
+        # nobody comes back to what is asked outside of an attempt
+        if self._settings.batch and (attempt := batches.place()) is not None:
+            self.facts["batch"] = True
+            left = LeftRequests(server, self._settings, requests, decoding, attempt)
+            return left.answers(lambda asked: self._bodies(server, asked, decoding))
 
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | XpError]]]:
@@ -71,6 +79,23 @@ class Engine:
                 yield _Call(self._settings.name, client, decoding).ask
 
         return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
+
+    async def _bodies(
+        self, server: Server, requests: Sequence[EngineRequest], decoding: Decoding
+    ) -> list[dict[str, Any]]:
+        """Return request bodies with what this server takes: a short prompt, sent by itself, finds that out.
+
+        Raises ServerError where it is refused or not answered.
+        """
+        single = self._settings.model_copy(update={"batch": False})
+        meter = spending.meter(single, decoding.max_new_tokens)
+        kinds = {one.prompt.json_schema is None: one for one in requests}
+        async with opened(server, single, API, Reply, meter) as client:
+            call = _Call(single.name, client, decoding)
+            for one in kinds.values():
+                if isinstance(outcome := await call.post(probe(one.prompt), one.seed), Failure):
+                    raise client.explained(outcome)
+            return [call.body(one.prompt, one.seed) for one in requests]
 
 
 def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
@@ -97,7 +122,7 @@ class _Call:
         """Return the answer, which may be this row's failure, or the error of all rows."""
         prompt, seed = request.prompt, request.seed
         outcome = await self._client.ask(
-            lambda: self._post(prompt, seed), lambda: self._post(probe(prompt), seed)
+            lambda: self.post(prompt, seed), lambda: self.post(probe(prompt), seed)
         )
         if isinstance(outcome, Answered):
             return answer(request, outcome.reply, outcome.seconds)
@@ -105,7 +130,14 @@ class _Call:
             return outcome
         return without_answer(request, outcome.describe("prompt"), is_transient=outcome.is_transient)
 
-    async def _post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
+    def body(self, prompt: Prompt, seed: int | None) -> dict[str, Any]:
+        """Return the body of a request, without what the server was found not to take."""
+        taken = (
+            prompt if self._takes_schemas is not False else prompt.model_copy(update={"json_schema": None})
+        )
+        return body(self._model, taken, seed, self._decoding, says_off=self._says_off is not False)
+
+    async def post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
         """Post a prompt; a server that rejects its JSON Schema and answers without is sent no more of
         them."""
         free = prompt.model_copy(update={"json_schema": None})

@@ -13,7 +13,7 @@ from typing import Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
-from dsl.errors import BudgetSpent, DataError, StepFailed, XpError
+from dsl.errors import DataError, StepFailed, StepStopped, XpError
 from dsl.messages import one_line, scrub
 from dsl.steps.steps import Step
 from dsl.steps.training_steps import TRAININGS, TuningStep
@@ -26,7 +26,7 @@ from runners.models import memory
 from runners.models.memory import forget_peak_memory, peak_memory
 from runners.models.startup_time import taken
 from runners.steps import find_runner
-from runners.store import spending
+from runners.store import batches, spending
 from runners.store.digests import Damaged
 from runners.store.disk_errors import is_disk_full, unwritten
 from runners.store.step_io import CHECKS, StepContext, StepResult
@@ -54,7 +54,8 @@ def attempt(
     training.
 
     Raises:
-        BudgetSpent: the study's budget has no room for the rest; rows and checkpoints so far are kept.
+        StepStopped: the study's budget has no room for the rest, or requests wait at a provider; rows and
+            checkpoints so far are kept.
         StepFailed: the step raised; the message is one line, the traceback is in the step's log.
         StoreError: there is no room left on the disk, so that no other step would fare better.
     """
@@ -78,11 +79,12 @@ def attempt(
                 part,
                 n_processes,
             )
-            with spending.charged(step, store):
+            with spending.charged(step, store), batches.kept_in(folder):
                 outcome = _run(step_id, step, context, folder, store)
             shards.drop(folder)
+            batches.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
-    except BudgetSpent:
+    except StepStopped:
         raise
     # whatever a library raises is this step's result; only the person at the keyboard stops everything
     except Exception as error:

@@ -40,7 +40,7 @@ class Ended:
     pid: int
     seconds: float
     status: Literal["done", "failed", "stopped", "interrupted"]
-    """`stopped`: the budget has no room for the rest."""
+    """`stopped`: the budget has no room for the rest, or requests wait at a provider."""
     outcome: Outcome | None = None
     """Result of a step that is done."""
     error: str | None = None

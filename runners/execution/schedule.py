@@ -65,7 +65,7 @@ class Schedule:
     def failed(self, step_id: StepId, status: str = "failed") -> dict[StepId, str]:
         """Note that a step that was taken did not finish, and take out what depends on it: step -> reason."""
         self._end(step_id)
-        why = f"{step_id} was stopped by the budget" if status == "stopped" else f"{step_id} failed"
+        why = f"{step_id} was stopped" if status == "stopped" else f"{step_id} failed"
         return dict.fromkeys(self._take_out_above(step_id), why)
 
     def has_left(self, affinity: str) -> bool:

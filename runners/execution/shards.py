@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dsl.data.records import Outcome
+from dsl.engines.contract import EngineSettings
+from dsl.engines.openai import Settings as Served
 from dsl.steps.steps import GenerateStep, Step
 from dsl.values import StepId
 from runners.store.store import Store
@@ -31,13 +33,18 @@ def parts_of(step: Step, store: Store, shard_rows: int | None) -> tuple[range, .
     """
     if not isinstance(step, GenerateStep) or not (shard_rows or step.affinity):
         return ()
-    if step.items or step.slices:  # which is small, or asks nothing
+    if step.items or step.slices or _waits(step.model):  # which is small, or asks nothing here
         return ()
     with (store.step_folder(step.examples) / "examples.jsonl").open("rb") as lines:
         n_rows = sum(1 for _ in lines)
     size = shard_rows or ROWS
     parts = tuple(range(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
     return parts if len(parts) > 1 else ()
+
+
+def _waits(model: EngineSettings) -> bool:
+    """Check if a model's answers come from a provider's batches, which a step in one piece comes back for."""
+    return isinstance(model, Served) and model.batch
 
 
 def place_of(store: Store, step_id: StepId) -> Store:

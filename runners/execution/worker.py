@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from dsl.data.records import Outcome
-from dsl.errors import BudgetSpent, StepFailed, StoreError
+from dsl.errors import StepFailed, StepStopped, StoreError
 from dsl.spec.budget import Charge
 from dsl.steps.steps import AnyStep
 from dsl.values import StepId, Value
@@ -70,7 +70,7 @@ class Failed(Value):
     is_store_error: bool = False
     """No other step would fare better."""
     is_stopped: bool = False
-    """The budget stopped it."""
+    """The budget stopped it, or requests of it wait at a provider."""
 
 
 Message = Annotated[Report | Finished | Failed, Field(discriminator="message")]
@@ -122,7 +122,7 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
                 n_processes=task.n_processes,
             )
         )
-    except BudgetSpent as error:
+    except StepStopped as error:
         return Failed(error=str(error), is_stopped=True)
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))

@@ -20,13 +20,15 @@ import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from dsl.engines.contract import ServerSettings
 from dsl.errors import BudgetSpent, ServerError
+from runners.http.bodies import Read, bounded
 from runners.http.failure import Api, Failure, error_message, explain, failure_of, transport_message
+from runners.http.meter import FREE, Meter
 from runners.http.server import Server
 from runners.http.window import Window
 
@@ -49,34 +51,6 @@ class ApiReply(BaseModel):
 Form = TypeVar("Form", bound=ApiReply)
 
 
-class Meter(Protocol):
-    """Account that requests are charged to."""
-
-    async def reserve(self, n_bytes: int) -> str:
-        """Reserve the most that a request of so many bytes may cost, and return the reservation's name.
-
-        Raises BudgetSpent where it has no room and nothing under way will make some.
-        """
-        ...
-
-    def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
-        """Charge what a request took in the place of its reservation: all of that where it is unknown."""
-        ...
-
-
-class Free:
-    """Meter of requests that nobody is charged for."""
-
-    async def reserve(self, n_bytes: int) -> str:
-        return ""
-
-    def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
-        pass
-
-
-FREE = Free()
-
-
 def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
@@ -97,8 +71,6 @@ _MAX_RETRY_AFTER = 120.0
 """Seconds. A request with a longer Retry-After is not retried."""
 _REJECTED = frozenset({400, 413, 422})
 """HTTP statuses of a request that the server read and rejected."""
-_MAX_BYTES = 16_000_000
-"""Limit on a decompressed response: several times the longest answer of any model."""
 _MAX_REDIRECTS = 5
 _TRANSPORT_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Environment variables that the transport reads, the first four also in lower case."""
@@ -116,11 +88,28 @@ class Answered(Generic[Form]):
     """Duration of the try that succeeded."""
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """Request as it is sent."""
+
+    method: str
+    url: str
+    content: bytes | None = None
+    content_type: str = "application/json"
+
+
 @asynccontextmanager
 async def opened(
-    server: Server, settings: ServerSettings, api: Api, form: type[Form], meter: Meter = FREE
+    server: Server,
+    settings: ServerSettings,
+    api: Api,
+    form: type[Form],
+    meter: Meter = FREE,
+    read: Read = bounded,
 ) -> AsyncGenerator[Client[Form]]:
     """Open a client, whose connections are closed when the block is left. Replies are parsed as `form`.
+
+    `read` reads bodies; by default in memory, up to a limit.
 
     Raises:
         ServerError: the environment holds a proxy or certificates that cannot be used, or the address is
@@ -129,7 +118,7 @@ async def opened(
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
-        client = Client(server, settings, api, form, meter, stack)
+        client = Client(server, settings, api, form, meter, stack, read)
         await client.prepare()
         yield client
 
@@ -145,9 +134,10 @@ class Client(Generic[Form]):
         form: type[Form],
         meter: Meter,
         stack: AsyncExitStack,
+        read: Read,
     ) -> None:
         self._server, self._settings, self._api, self._form = server, settings, api, form
-        self._meter, self._stack = meter, stack
+        self._meter, self._stack, self._read = meter, stack, read
         self._window = Window(settings.max_concurrency)
         self._tls: SSLContext | None = None
         self._idle: list[AsyncClient] = []
@@ -189,21 +179,44 @@ class Client(Generic[Form]):
             if isinstance(outcome, Failure) and not (self._has_answered and outcome.status in _REJECTED):
                 probe_outcome = await probe()
                 if isinstance(probe_outcome, Failure):
-                    return self._explained(probe_outcome)
+                    return self.explained(probe_outcome)
         except BudgetSpent as error:
             return error
         self._has_answered = True
         return outcome
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answered[Form] | Failure:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        arrived: Callable[[], Awaitable[Answered[Form] | Failure | None]] | None = None,
+    ) -> Answered[Form] | Failure:
         """Send one request, with retries. `path` is appended to the server's address.
+
+        `arrived` looks, before each retry, for what an earlier try has brought about, which is then the
+        outcome: for requests that must not take effect twice.
 
         Raises BudgetSpent where the meter has no room for it.
         """
+        return await self._retried(_Sent("POST", self._server.at(path), json.dumps(body).encode()), arrived)
+
+    async def upload(self, path: str, content: bytes, content_type: str) -> Answered[Form] | Failure:
+        """Send content of another type than JSON, with retries."""
+        return await self._retried(_Sent("POST", self._server.at(path), content, content_type))
+
+    async def get(self, path: str, query: str = "") -> Answered[Form] | Failure:
+        """Ask for what lies at `path`, which is appended to the server's address, with retries."""
+        return await self._retried(_Sent("GET", self._server.at(path, query)))
+
+    async def _retried(
+        self,
+        sent: _Sent,
+        arrived: Callable[[], Awaitable[Answered[Form] | Failure | None]] | None = None,
+    ) -> Answered[Form] | Failure:
         from anyio import sleep
 
-        url, content, n_tries = self._server.at(path), json.dumps(body).encode(), 1
-        while isinstance(outcome := await self._try(url, content), Failure):
+        n_tries = 1
+        while isinstance(outcome := await self._try(sent), Failure):
             if (
                 not outcome.is_transient
                 or n_tries > self._settings.max_retries
@@ -212,19 +225,17 @@ class Client(Generic[Form]):
                 return replace(outcome, n_tries=n_tries)
             backoff = min(_INITIAL_BACKOFF * 2.0 ** min(n_tries - 1, 16), _MAX_BACKOFF)
             await sleep(outcome.retry_after or backoff * (1 - _JITTER * random.random()))
+            if arrived is not None and (found := await arrived()) is not None:
+                return found
             n_tries += 1
         return outcome
 
-    async def get(self, path: str) -> Answered[Form] | Failure:
-        """Ask once for what lies at `path`, which is appended to the server's address."""
-        return await self._send(self._server.at(path), None, "GET")
-
-    async def _try(self, url: str, content: bytes) -> Answered[Form] | Failure:
+    async def _try(self, sent: _Sent) -> Answered[Form] | Failure:
         async with self._window.slot() as slot:
-            reserved = await self._meter.reserve(len(content))
+            reserved = await self._meter.reserve(len(sent.content or b""))
             n_tokens = (None, None)  # of a request that is cancelled, which the server may charge for
             try:
-                outcome = await self._send(url, content)
+                outcome = await self._send(sent)
                 n_tokens = _n_tokens(outcome)
             finally:
                 self._meter.settle(reserved, n_tokens)
@@ -235,7 +246,7 @@ class Client(Generic[Form]):
                 self._window.overloaded(slot, retry_after if retry_after <= _MAX_RETRY_AFTER else 0.0)
             return outcome
 
-    async def _send(self, url: str, content: bytes | None, method: str = "POST") -> Answered[Form] | Failure:
+    async def _send(self, sent: _Sent) -> Answered[Form] | Failure:
         from anyio import fail_after
         from httpx2 import ConnectError, ConnectTimeout, InvalidURL, RequestError, TimeoutException
 
@@ -244,7 +255,10 @@ class Client(Generic[Form]):
         try:
             # The transport's own limit is between two bytes: a slow response could take longer in all.
             with fail_after(self._settings.timeout):
-                received = await self._receive(http, http.build_request(method, url, content=content))
+                request = http.build_request(
+                    sent.method, sent.url, content=sent.content, headers={"content-type": sent.content_type}
+                )
+                received = await self._receive(http, request)
         except ConnectTimeout:
             return Failure(None, "no connection in time", is_overload=True, is_free=True)
         except (TimeoutException, TimeoutError):
@@ -268,7 +282,7 @@ class Client(Generic[Form]):
             response = await http.send(request, stream=True)
             try:
                 if not response.has_redirect_location:
-                    body = await _bounded(response)
+                    body = await (self._read if response.is_success else bounded)(response)
                     return body if isinstance(body, Failure) else (response, body)
                 following = response.next_request
                 if (
@@ -287,7 +301,7 @@ class Client(Generic[Form]):
         return Failure(None, f"more than {_MAX_REDIRECTS} redirects", is_transient=False)
 
     def _parsed(self, response: Response, body: bytes, seconds: float) -> Answered[Form] | Failure:
-        value = self._read(body)
+        value = self._json(body)
         if not response.is_success:
             return failure_of(response, self._message(value or body.decode("utf-8", "replace")))
         if not isinstance(value, dict) and not self._form.model_fields:
@@ -321,7 +335,6 @@ class Client(Generic[Form]):
         http = AsyncClient(
             headers={
                 "authorization": f"Bearer {key}",
-                "content-type": "application/json",
                 "accept": "application/json",
                 "accept-encoding": "gzip",
             },
@@ -331,7 +344,7 @@ class Client(Generic[Form]):
         )
         return await self._stack.enter_async_context(http)
 
-    def _read(self, content: bytes) -> Any:
+    def _json(self, content: bytes) -> Any:
         """Return JSON without secrets; None where it is invalid or nested too deeply."""
         try:
             return self._server.cleaned(json.loads(content))
@@ -341,7 +354,8 @@ class Client(Generic[Form]):
     def _message(self, error: object) -> str:
         return error_message(self._server.cleaned(error))
 
-    def _explained(self, failure: Failure) -> ServerError:
+    def explained(self, failure: Failure) -> ServerError:
+        """Return the error for a failure of all requests, with advice."""
         return explain(failure, self._server, self._settings.name, self._api)
 
 
@@ -351,22 +365,6 @@ def _n_tokens(outcome: Answered[Any] | Failure) -> tuple[int | None, int | None]
     if isinstance(outcome, Answered):
         return outcome.reply.n_tokens()
     return (0, 0) if outcome.is_free else (None, None)
-
-
-async def _bounded(response: Response) -> bytes | Failure:
-    """Return a response's body, decompressed in pieces: a few kilobytes can become gigabytes."""
-    packing = response.headers.get("content-encoding", "identity").strip().lower()
-    if packing not in ("identity", "gzip"):
-        return Failure(None, "the reply is packed in a way that was not asked for")
-    unpacker = zlib.decompressobj(wbits=31) if packing == "gzip" else None  # 31: with gzip's head
-    body = bytearray()
-    async for piece in response.aiter_raw():
-        body += unpacker.decompress(piece, _MAX_BYTES + 1 - len(body)) if unpacker else piece
-        if len(body) > _MAX_BYTES:
-            return Failure(None, f"the reply is larger than {_MAX_BYTES / 1e6:.0f} MB", is_transient=False)
-    if unpacker is not None and not unpacker.eof:
-        return Failure(None, "the reply is cut off")
-    return bytes(body)
 
 
 def _origin(request: Request) -> tuple[str, str, int | None]:

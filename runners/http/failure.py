@@ -72,9 +72,7 @@ def failure_of(response: Response, message: str) -> Failure:
     status, retry_after = None if response.is_success else response.status_code, retry_after_of(response)
     # OpenAI's: `false` comes with a 429 where the money is spent
     should_retry = response.headers.get("x-should-retry")
-    is_transient = should_retry == "true" or (
-        should_retry != "false" and (status is None or status in _TRANSIENT or status >= 500)
-    )
+    is_transient = should_retry == "true" or (should_retry != "false" and may_pass(status))
     return Failure(
         status,
         message,
@@ -83,6 +81,12 @@ def failure_of(response: Response, message: str) -> Failure:
         is_free=status is not None,
         retry_after=retry_after,
     )
+
+
+def may_pass(status: int | None) -> bool:
+    """Test whether a request that ended with this HTTP status, or with a reply that cannot be parsed, may
+    succeed later."""
+    return status is None or status in _TRANSIENT or status >= 500
 
 
 def retry_after_of(response: Response) -> float | None:

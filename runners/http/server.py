@@ -53,10 +53,11 @@ class Server:
         ]
         self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
-    def at(self, path: str) -> str:
-        """Return the address with a path appended. It holds the password."""
+    def at(self, path: str, query: str = "") -> str:
+        """Return the address with a path and a query appended. It holds the password."""
         parts = urlsplit(self._address.get_secret_value())
-        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
+        whole = "&".join(filter(None, (parts.query, query)))
+        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}", query=whole).geturl()
 
     def cleaned(self, value: Any) -> Any:
         """Return a server's JSON without key and password in any text, and with lone surrogates replaced,

@@ -16,7 +16,7 @@ from dsl.engines.contract import ServerSettings
 from dsl.errors import BudgetSpent
 from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import Step
-from runners.http.client import FREE, Meter
+from runners.http.meter import FREE, Meter
 from runners.store.spending_ledger import Ledger, exceeded
 from runners.store.store import Store
 
@@ -108,8 +108,9 @@ def is_spent() -> bool:
     return False
 
 
-def meter(model: ServerSettings, max_new_tokens: int) -> Meter:
-    """Return the meter of requests to a served model that writes at most `max_new_tokens` in each.
+def meter(model: ServerSettings, max_new_tokens: int, batch: str | None = None) -> Meter:
+    """Return the meter of requests to a served model that writes at most `max_new_tokens` in each; of a
+    `batch`, named, in all of its requests.
 
     To be called in the event loop that sends them.
     """
@@ -118,7 +119,8 @@ def meter(model: ServerSettings, max_new_tokens: int) -> Meter:
     from anyio import Lock
 
     ledger, budget = _account.ledger, _account.budget
-    return _Charged(ledger, budget, model.price(), max_new_tokens, model.name, model.timeout, Lock())
+    price = model.price()
+    return _Charged(ledger, budget, price, max_new_tokens, model.name, model.timeout, Lock(), batch)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class _Charged:
     timeout: float
     turn: "Lock"
     """Only the first that waits for room looks for it."""
+    batch: str | None
 
     async def reserve(self, n_bytes: int) -> str:
         from anyio import sleep
@@ -143,7 +146,7 @@ class _Charged:
         async with self.turn:
             most, patience = self._use(n_bytes, self.max_new_tokens), time.monotonic() + self.timeout
             was_settled = False  # seen twice, so that an answer that just came is on its way out
-            while (reserved := self.ledger.reserve(most, self.budget)) is None:
+            while (reserved := self.ledger.reserve(most, self.budget, self.batch)) is None:
                 if was_settled or time.monotonic() > patience:
                     raise self._spent(most)
                 was_settled = self.ledger.is_settled
@@ -160,14 +163,14 @@ class _Charged:
         return Use(usd=usd, tokens=n_prompt + n_new)
 
     def _spent(self, most: Use) -> BudgetSpent:
-        spent = self.ledger.spent
+        spent, what = self.ledger.spent, "another request" if self.batch is None else "the batch of requests"
         if exceeded(spent + most, self.budget) == "usd":
             return BudgetSpent(
-                f"the budget of {self.budget.usd:g} USD has no room for another request to {self.name}, of up"
+                f"the budget of {self.budget.usd:g} USD has no room for {what} to {self.name}, of up"
                 f" to {most.usd:.4g}: {spent.usd:.4g} are spent"
             )
         return BudgetSpent(
-            f"the budget of {self.budget.tokens:,} tokens has no room for another request to {self.name}, of"
+            f"the budget of {self.budget.tokens:,} tokens has no room for {what} to {self.name}, of"
             f" up to {most.tokens:,}: {spent.tokens:,} are spent"
         )
 

@@ -1,9 +1,10 @@
 """Ledger of a study's spending: `<store>/spending/<experiment>.jsonl`, which all of its processes append to.
 
 A request is entered before it is sent, with the most that it may cost, and again when it is over, with what
-it did. A line is written under the file's lock (`flock`), so that two processes on one machine, or on two
-that share the store, never both take what is left for one. A kill at any moment leaves the entries of
-requests under way, which count in full: nobody knows if the server charges for them.
+it did; a batch in one entry, when it is submitted. A line is written under the file's lock (`flock`), so that
+two processes on one machine, or on two that share the store, never both take what is left for one. A kill at
+any moment leaves the entries of requests under way, which count in full: nobody knows if the server charges
+for them. A batch stays under way: it waits at its provider, whatever becomes of the process.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ class Entry(Value):
     """Name of a request; empty for time that is over."""
     is_over: bool
     use: Use
+    is_batch: bool = False
 
 
 class Ledger:
@@ -38,6 +40,7 @@ class Ledger:
         self._n_read = 0
         self._settled = Use()
         self._under_way: dict[str, Use] = {}
+        self._batches: set[str] = set()
 
     @property
     def spent(self) -> Use:
@@ -47,8 +50,8 @@ class Ledger:
 
     @property
     def is_settled(self) -> bool:
-        """No request is under way."""
-        return not self._under_way
+        """No request is under way but those in batches."""
+        return self._under_way.keys() <= self._batches
 
     def look(self) -> None:
         """Read what others have written. Raises StoreError."""
@@ -56,13 +59,14 @@ class Ledger:
             with self._locked():
                 pass
 
-    def reserve(self, most: Use, budget: Budget) -> str | None:
-        """Enter a request that may cost `most`; returns its name, or None where the budget has no room."""
+    def reserve(self, most: Use, budget: Budget, batch: str | None = None) -> str | None:
+        """Enter a request that may cost `most`, or a batch of this name; returns its name, or None where the
+        budget has no room."""
         with self._locked() as file:
             if exceeded(self.spent + most, budget):
                 return None
-            request = uuid.uuid4().hex
-            self._append(file, Entry(request=request, is_over=False, use=most))
+            request = batch or uuid.uuid4().hex
+            self._append(file, Entry(request=request, is_over=False, use=most, is_batch=batch is not None))
             return request
 
     def settle(self, request: str, use: Use | None) -> None:
@@ -72,12 +76,12 @@ class Ledger:
                 self._append(file, Entry(request=request, is_over=True, use=reserved if use is None else use))
 
     def settle_killed(self) -> int:
-        """Enter the end of requests whose processes were killed, and return their number.
+        """Enter the end of requests whose processes were killed, and return their number. Batches go on.
 
         Only the holder of the store's lock may do this, before it starts any process.
         """
         self.look()
-        killed = list(self._under_way)
+        killed = [request for request in self._under_way if request not in self._batches]
         for request in killed:
             self.settle(request, None)
         return len(killed)
@@ -124,6 +128,8 @@ class Ledger:
         self._n_read += len(line)
         if not entry.is_over:
             self._under_way[entry.request] = entry.use
+            if entry.is_batch:
+                self._batches.add(entry.request)
         elif not entry.request or self._under_way.pop(entry.request, None) is not None:
             self._settled += entry.use
 

@@ -57,3 +57,10 @@ def test_each_host_of_the_list_names_a_month_and_a_source_and_prices_what_it_lis
         assert re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", host.date)
         assert host.source
         assert all(0 < prompt <= new for prompt, new in host.usd_per_million_tokens.values())
+
+
+def test_a_request_costs_half_of_its_price_in_a_batch() -> None:
+    priced = {"usd_per_million_prompt_tokens": 1, "usd_per_million_new_tokens": 2}
+    assert served(name="own", batch=True, **priced).price() == Price(0.5, 1)
+    assert served(name="gpt-4o", batch=True).price() == Price(1.25, 5)
+    assert served(name="own", batch=True).price() is None

@@ -1,8 +1,8 @@
 """Output and exit codes of commands.
 
 0; 1 (a step failed, or the store or warehouse could not be used); 2 (a spec or an argument is wrong); 3
-(`xp plan --check`: there is something to run; `xp apply`: the budget stopped a step, and none failed); 130
-(interrupted).
+(`xp plan --check`: there is something to run; `xp apply`: the budget stopped a step, or requests wait at a
+provider, and none failed); 130 (interrupted).
 """
 
 import errno

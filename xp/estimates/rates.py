@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from dsl.engines.contract import ServerSettings
+from dsl.engines.openai import Settings as Served
 from dsl.engines.transformers import Weights
 from dsl.errors import WarehouseError
 from dsl.steps.training_steps import TRAININGS
@@ -67,6 +68,8 @@ class Rates:
 
     def seconds(self, work: Work, n_parameters: int | None, machine: Machine) -> Seconds | None:
         """Estimate the time of a step; None for a model of unknown size."""
+        if isinstance(work.model, Served) and work.model.batch:
+            return Seconds(0.0, 0.0, False)  # the provider's, while no process waits
         if isinstance(work.model, ServerSettings):
             return self._served(work, work.model)
         if not isinstance(work.model, Weights):

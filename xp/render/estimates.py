@@ -1,8 +1,9 @@
 """Estimates of a plan as columns of its table and as sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from dsl.engines.openai import Settings as Served
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from dsl.values import StepId
@@ -12,6 +13,7 @@ from xp.estimates.kept import total as total_of
 from xp.estimates.machine import Machine
 from xp.estimates.memory import Memory
 from xp.plan.lines import Line
+from xp.reach import models
 from xp.render.labels import labels_of
 from xp.render.plan import Column
 from xp.render.words import counted
@@ -44,6 +46,11 @@ def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
     if not estimates.steps:
         return
     yield f"Estimated {_rests_on(total, estimates.machine)}: {'; '.join(_parts(total, estimates.machine))}"
+    if n := _n_in_batches(diff, estimates):
+        yield (
+            f"{counted(n, 'request')} of these in batches, half of whose price is counted: `xp apply` submits"
+            " them and ends, and the provider answers within a day"
+        )
     yield from too_large(diff, estimates.too_large(), estimates.machine)
 
 
@@ -102,6 +109,18 @@ def in_time(seconds: float) -> str:
 def in_bytes(count: float) -> str:
     """Bytes in gigabytes or megabytes."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{round(count / 1e6)} MB"
+
+
+def _n_in_batches(diff: Diff, estimates: Estimates) -> int:
+    steps = diff.plan.steps
+
+    def waits(step_ids: Iterable[StepId]) -> bool:
+        found = models(steps[step_id] for step_id in step_ids)
+        return any(isinstance(model, Served) and model.batch for model in found)
+
+    if not waits(estimates.steps):
+        return 0
+    return estimates.total(step_id for step_id in estimates.steps if waits([step_id])).n_requests
 
 
 def _time_of(one: Estimate) -> str:

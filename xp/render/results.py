@@ -32,17 +32,23 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
 
 
 def _stop(applied: "Applied") -> list[str]:
-    """Say what the budget stopped, what is kept, and how to go on."""
-    if applied.spent is None:
-        return []
-    if not applied.stopped:
-        return [f"Spent so far: {applied.spent}."]
-    n_rows, n_all = (sum(getattr(one, name) for one in applied.stopped) for name in ("n_rows", "n_all"))
+    """Say what waits at a provider and what the budget stopped, what is kept, and how to go on."""
+    waiting = [one for one in applied.stopped if one.n_waiting]
+    stopped = [one for one in applied.stopped if not one.n_waiting]
+    n_waiting = sum(one.n_waiting for one in waiting)
+    lines = [
+        f"{counted(n_waiting, 'request waits', 'requests wait')} at the provider: apply again to fetch what"
+        " is answered, within a day."
+    ] * bool(waiting)
+    lines += [f"  {reason}" for reason in dict.fromkeys(one.reason for one in waiting)]
+    if not stopped:
+        return [*lines, *([] if applied.spent is None else [f"Spent so far: {applied.spent}."])]
+    n_rows, n_all = (sum(getattr(one, name) for one in stopped) for name in ("n_rows", "n_all"))
     rows = f" ({n_rows:,} of their {n_all:,} rows are kept)" if n_all else ""
-    stopped = counted(len(applied.stopped), "step")
     return [
-        f"Stopped by the budget: {stopped}{rows}. Spent so far: {applied.spent}.",
-        *(f"  {reason}" for reason in dict.fromkeys(one.reason for one in applied.stopped)),
+        *lines,
+        f"Stopped by the budget: {counted(len(stopped), 'step')}{rows}. Spent so far: {applied.spent}.",
+        *(f"  {reason}" for reason in dict.fromkeys(one.reason for one in stopped)),
         "To go on, raise `budget` in the spec and apply again: what is kept costs nothing.",
     ]
 

@@ -4,7 +4,7 @@ training on one GPU, however many it is given."""
 import os
 from collections.abc import Collection, Mapping
 
-from dsl.errors import BudgetSpent, StepFailed, StoreError
+from dsl.errors import StepFailed, StepStopped, StoreError
 from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
 from dsl.values import StepId
@@ -45,7 +45,7 @@ def run(
                 lambda n_done, n_rows, step_id=step_id: on_event(Progress(step_id, n_done, n_rows)),
                 to_log=False,
             )
-        except BudgetSpent as error:
+        except StepStopped as error:
             ended = now.stopped(str(error))
         except StepFailed as error:
             ended = now.failed(str(error))

@@ -248,6 +248,7 @@ WHY_NOT = {
     "openai.Settings.max_retries": "how patient",
     "openai.Settings.usd_per_million_prompt_tokens": "what it costs",
     "openai.Settings.usd_per_million_new_tokens": "what it costs",
+    "openai.Settings.batch": "when and for how much the same requests are answered",
     "openai.Settings.base_url": "where a revision says what is served",
     "openai.Settings.server": "where a revision says what is served",
     "StopWhen.contrast": "its name alone",

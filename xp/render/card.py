@@ -1,0 +1,153 @@
+"""Model card as Markdown, with the hub's header.
+
+It holds no words of models. Names and settings are escaped, as in the report's Markdown.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from dsl.data.source import HubSource
+from dsl.messages import one_line
+from dsl.steps.steps import DataStep, DpoStep, SftStep
+from warehouse.report.markdown import escaped
+
+if TYPE_CHECKING:
+    from xp.model_card import Card, Row
+
+
+def card_as_markdown(card: "Card") -> str:
+    """Return a README.md with the hub's header."""
+    base = card.trainings[-1].weights
+    kinds = " and then ".join(step.kind.upper() for step in card.trainings)
+    what = "A LoRA adapter for" if card.is_adapter else "A model made from"
+    parts = [
+        f"---\n{_header(card)}\n---",
+        f"# {escaped(base.source)}, {kinds}",
+        f"{what} {escaped(base.source)}{_pinned(card)}, trained by {kinds}. Written by xp from step"
+        f" {escaped(card.step_id)}.",
+        *(f"Asked in the study: {escaped(question)}" for question in card.questions),
+    ]
+    for step, data in zip(card.trainings, card.data, strict=True):
+        parts += [f"## {step.kind.upper()}", *_training(step, data)]
+    parts += ["## Scores", _scores(card.scores) or "No scores yet."]
+    parts += ["## Contrasts", _contrasts(card.contrasts) or "The study compares it with nothing."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(card: "Card") -> str:
+    """Return the header as YAML, without what is not known."""
+    from huggingface_hub import ModelCardData
+
+    base = card.trainings[-1].weights
+    rows = [one for data in card.data for one in data]
+    found = ModelCardData(
+        base_model=base.hub,
+        library_name="peft" if card.is_adapter else "transformers",
+        pipeline_tag="text-generation",
+        license=base.accept_license,
+        language=sorted({one.language for one in rows}) or None,
+        datasets=sorted({one.source.hub for one in rows if isinstance(one.source, HubSource)}) or None,
+        tags=[*(["lora"] if card.is_adapter else []), *dict.fromkeys(step.kind for step in card.trainings)],
+    )
+    return found.to_yaml()
+
+
+def _pinned(card: "Card") -> str:
+    base = card.trainings[-1].weights
+    pin = base.revision or base.version
+    return f" ({escaped(pin)})" if pin else ""
+
+
+def _training(step: SftStep | DpoStep, data: Sequence[DataStep]) -> Iterator[str]:
+    rows = "all rows" if step.rows is None else f"{step.rows:,} rows"
+    yield "\n".join(
+        [
+            f"Trained on {rows} of:",
+            "",
+            *(
+                f"- {escaped(one.source.title if isinstance(one.source, HubSource) else _name_of(one))},"
+                f" {escaped(one.language)}"
+                for one in data
+            ),
+        ]
+    )
+    settings: dict[str, Any] = {
+        "seed": step.seed,
+        **({"beta": step.beta, "loss_type": step.loss_type} if isinstance(step, DpoStep) else {}),
+        **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
+        **step.training.model_dump(exclude_none=True),
+    }
+    yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
+
+
+def _name_of(data: DataStep) -> str:
+    """Return the name of a file, without its place on this machine."""
+    return data.source.title.replace("\\", "/").rpartition("/")[2]
+
+
+def _scores(rows: Sequence["Row"]) -> str:
+    cells = [
+        (
+            row["dataset"],
+            row["language"],
+            row["measure"],
+            f"{_number(row['mean_score'])} {_interval(row)}",
+            f"{row['n']}",
+            f"{row['n_unscored']}",
+        )
+        for row in rows
+    ]
+    names = ("data", "language", "measure", "mean (95% interval)", "n", "without a score")
+    return _table(names, cells) if cells else ""
+
+
+def _contrasts(rows: Sequence["Row"]) -> str:
+    cells = [
+        (
+            f"{row['of']} − {row['against']}",
+            row["dataset"],
+            row["language"],
+            row["measure"],
+            f"{_number(row['estimate'])} {_interval(row)}",
+            _number(row["p_corrected"]),
+            f"{row['n']}",
+            "" if row["n_seeds"] is None else f"{row['n_seeds']}",
+        )
+        for row in rows
+    ]
+    names = (
+        "contrast",
+        "data",
+        "language",
+        "measure",
+        "difference (95% interval)",
+        "p, corrected",
+        "n",
+        "seeds",
+    )
+    if not cells:
+        return ""
+    family = "Confirmatory" if rows[0]["family"] == "confirmatory" else "Exploratory"
+    return f"{family} contrasts, over the items that both sides have a score for.\n\n{_table(names, cells)}"
+
+
+def _table(names: Sequence[str], cells: Sequence[Sequence[object]]) -> str:
+    lines = [names, ["---"] * len(names), *([escaped(one_line(str(cell))) for cell in row] for row in cells)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _value(value: object) -> str:
+    return (
+        ", ".join(map(str, cast("Sequence[object]", value)))
+        if isinstance(value, tuple | list)
+        else str(value)
+    )
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3g}"
+
+
+def _interval(row: "Row") -> str:
+    low, high = row["ci_low"], row["ci_high"]
+    return "(no interval)" if low is None or high is None else f"({_number(low)} to {_number(high)})"
