@@ -14,7 +14,7 @@ ACCEPT_LICENSE ?=
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
 
-showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about two and a half hours; goes on where it was stopped
+showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about three hours; goes on where it was stopped
 	$(BIN)/xp apply specs/showcase.yaml --yes
 
 test: .venv/.dev ## all tests

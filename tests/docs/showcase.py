@@ -50,4 +50,5 @@ def _unpacked(bundle: Path, folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _shown(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    # + 0.0: no -0
+    return "" if value is None else f"{value + 0.0:.3g}" if isinstance(value, float) else str(value)
