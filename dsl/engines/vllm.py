@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import ServerSettings, without_secret
@@ -30,6 +30,9 @@ FASTER = frozenset(
 
 class Settings(Weights):
     """Weights that a vLLM server loads: one that the study starts and ends, or one that runs already."""
+
+    # the same settings without an engine are transformers'
+    model_config = ConfigDict(json_schema_extra={"required": ["engine"]})
 
     engine: Literal["vllm"] = "vllm"
     batch_size: int | None = Field(default=None, ge=1)
