@@ -9,7 +9,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, DataError, OutputError
@@ -133,8 +133,12 @@ def _write_model(step: SftStep | DpoStep, source: Path, store: Store, out: Path)
     from runners.models.loading import load
 
     loaded = load(step.weights, source, store.cache)
-    loaded.model.save_pretrained(out)
-    loaded.tokenizer.save_pretrained(out)
+    model = cast("Any", loaded.model)
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is not model.get_input_embeddings().weight:
+        model.config.tie_word_embeddings = False  # else whoever loads it would tie what was trained apart
+    for part in cast("tuple[Any, ...]", (model, loaded.tokenizer)):
+        part.save_pretrained(out)
 
 
 def _upload(folder: Path, repository: str, step_id: StepId) -> str:

@@ -40,7 +40,7 @@ def _header(card: "Card") -> str:
 
     base = card.trainings[-1].weights
     rows = [one for data in card.data for one in data]
-    found = ModelCardData(
+    found: Any = ModelCardData(
         base_model=base.hub,
         library_name="peft" if card.is_adapter else "transformers",
         pipeline_tag="text-generation",
@@ -49,7 +49,7 @@ def _header(card: "Card") -> str:
         datasets=sorted({one.source.hub for one in rows if isinstance(one.source, HubSource)}) or None,
         tags=[*(["lora"] if card.is_adapter else []), *dict.fromkeys(step.kind for step in card.trainings)],
     )
-    return found.to_yaml()
+    return str(found.to_yaml())
 
 
 def _pinned(card: "Card") -> str:
