@@ -68,6 +68,7 @@ def push(
         raise DataError(f"{step_id} is damaged: {error}. Apply again, and it is made again") from error
     chain = _chain(step_id, store)
     is_adapter = not merged and not any((source / name).is_dir() for name in (_MODEL, _POLICY))
+    card = Card.read(step_id, chain, store, is_adapter=is_adapter)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
@@ -76,7 +77,6 @@ def push(
             _write_adapter(chain[-1], source, out)
         else:
             _write_model(chain[-1], source, store, out)
-        card = Card.read(step_id, chain, store, is_adapter=is_adapter)
         (out / "README.md").write_text(card_as_markdown(card), "utf-8", newline="\n")
     except OSError as error:
         raise OutputError(f"{error.filename or out}: {error.strerror or error}") from error

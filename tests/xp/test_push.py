@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard, constants
 
 from dsl.data.records import Outcome
 from dsl.data.source import FileSource, HubSource
-from dsl.errors import ArgumentError, OutputError
+from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.steps.steps import DataStep, DpoStep, SelectStep, SftStep, Step
 from runners.store.store import Store
 from tests.fixtures.tiny_study import WEIGHTS
@@ -115,6 +115,7 @@ def test_a_card_has_settings_data_and_the_numbers_of_the_report(store: Path, tmp
     push(sft_of(store), tmp_path / "out", store)
     text = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert f"| {escaped('learning_rate')} | 0.00012345 |" in text
+    assert "eval" not in text  # without validation rows nothing is evaluated
     assert "- owner/rows, en\n- my\\_\\[rows\\].jsonl, en" in text
     contrasts = rows(
         store,
@@ -149,6 +150,14 @@ def test_a_study_with_one_trained_model_is_named_for_it_and_one_with_more_names_
     assert sft_of(store) in str(raised.value)
     with pytest.raises(ArgumentError, match="is no finished training step"):
         push("generate-1", tmp_path / "out", store)
+
+
+def test_a_warehouse_that_cannot_be_read_leaves_no_folder(store: Path, tmp_path: Path):
+    store = shutil.copytree(store, tmp_path / ".xp")
+    (store / "warehouse.duckdb").unlink()
+    with pytest.raises(WarehouseError):
+        push(sft_of(store), tmp_path / "out", store)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(store: Path, tmp_path: Path):

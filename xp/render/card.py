@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dsl.data.source import HubSource
 from dsl.messages import one_line
 from dsl.steps.steps import DataStep, DpoStep, SftStep
+from dsl.steps.training_settings import EVALUATION
 from warehouse.report.markdown import escaped
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def _training(step: SftStep | DpoStep, data: Sequence[DataStep]) -> Iterator[str
         "seed": step.seed,
         **({"beta": step.beta, "loss_type": step.loss_type} if isinstance(step, DpoStep) else {}),
         **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
-        **step.training.model_dump(exclude_none=True),
+        **step.training.model_dump(
+            exclude_none=True, exclude=None if step.validation else frozenset(EVALUATION)
+        ),
     }
     yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
 
