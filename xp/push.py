@@ -9,7 +9,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, DataError, OutputError
@@ -68,6 +68,7 @@ def push(
         raise DataError(f"{step_id} is damaged: {error}. Apply again, and it is made again") from error
     chain = _chain(step_id, store)
     is_adapter = not merged and not any((source / name).is_dir() for name in (_MODEL, _POLICY))
+    card = Card.read(step_id, chain, store, is_adapter=is_adapter)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
@@ -76,7 +77,6 @@ def push(
             _write_adapter(chain[-1], source, out)
         else:
             _write_model(chain[-1], source, store, out)
-        card = Card.read(step_id, chain, store, is_adapter=is_adapter)
         (out / "README.md").write_text(card_as_markdown(card), "utf-8", newline="\n")
     except OSError as error:
         raise OutputError(f"{error.filename or out}: {error.strerror or error}") from error
@@ -133,8 +133,12 @@ def _write_model(step: SftStep | DpoStep, source: Path, store: Store, out: Path)
     from runners.models.loading import load
 
     loaded = load(step.weights, source, store.cache)
-    loaded.model.save_pretrained(out)
-    loaded.tokenizer.save_pretrained(out)
+    model = cast("Any", loaded.model)
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is not model.get_input_embeddings().weight:
+        model.config.tie_word_embeddings = False  # else whoever loads it would tie what was trained apart
+    for part in cast("tuple[Any, ...]", (model, loaded.tokenizer)):
+        part.save_pretrained(out)
 
 
 def _upload(folder: Path, repository: str, step_id: StepId) -> str:

@@ -202,7 +202,7 @@ class StudyStatus:
     beside: "BesideActual | None" = None
     """Estimates of its finished steps beside what these took, where an apply kept some."""
     stopped: tuple[Run, ...] = ()
-    """The last attempt of each of its steps that the budget stopped last time and that has no result."""
+    """The last attempt of each of its steps that was stopped last time and has no result."""
     spent: Use | None = None
     """Spending of all of its applies, where it has a budget."""
 

@@ -16,9 +16,11 @@ from huggingface_hub import ModelCard, constants
 
 from dsl.data.records import Outcome
 from dsl.data.source import FileSource, HubSource
-from dsl.errors import ArgumentError, OutputError
+from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.steps.steps import DataStep, DpoStep, SelectStep, SftStep, Step
 from runners.store.store import Store
+from tests.fixtures.tiny_study import WEIGHTS
+from tests.runners.models.test_loading import adapter, same
 from tests.warehouse.reported_study import write_study
 from warehouse.report.markdown import escaped
 from xp.push import push
@@ -113,6 +115,7 @@ def test_a_card_has_settings_data_and_the_numbers_of_the_report(store: Path, tmp
     push(sft_of(store), tmp_path / "out", store)
     text = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert f"| {escaped('learning_rate')} | 0.00012345 |" in text
+    assert "eval" not in text  # without validation rows nothing is evaluated
     assert "- owner/rows, en\n- my\\_\\[rows\\].jsonl, en" in text
     contrasts = rows(
         store,
@@ -147,6 +150,14 @@ def test_a_study_with_one_trained_model_is_named_for_it_and_one_with_more_names_
     assert sft_of(store) in str(raised.value)
     with pytest.raises(ArgumentError, match="is no finished training step"):
         push("generate-1", tmp_path / "out", store)
+
+
+def test_a_warehouse_that_cannot_be_read_leaves_no_folder(store: Path, tmp_path: Path):
+    store = shutil.copytree(store, tmp_path / ".xp")
+    (store / "warehouse.duckdb").unlink()
+    with pytest.raises(WarehouseError):
+        push(sft_of(store), tmp_path / "out", store)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(store: Path, tmp_path: Path):
@@ -240,7 +251,13 @@ def test_a_folder_is_uploaded_to_a_repository_that_is_private_when_it_is_new(
 def test_a_card_names_every_training_and_the_chosen_one_of_several(store: Path, tmp_path: Path):
     store = shutil.copytree(store, tmp_path / ".xp")
     weights = {"package": "llm-base", "version": "1", "accept_license": "gemma"}
-    common = {"weights": weights, "prompts": [], "adapter": {"r": 4}, "training": {}, "seed": 0}
+    common: dict[str, Any] = {
+        "weights": weights,
+        "prompts": [],
+        "adapter": {"r": 4},
+        "training": {},
+        "seed": 0,
+    }
     first, second, chosen = "sft-1111111111111111", "dpo-1111111111111111", "select-1111111111111111"
     put(store, first, SftStep.model_validate({**common, "train": ["data-0000000000000001"]}))
     put(
@@ -257,8 +274,7 @@ def test_a_card_names_every_training_and_the_chosen_one_of_several(store: Path, 
         ),
     )
     put(store, chosen, SelectStep(trials={"beta: 0.25": second}))
-    facts = {"trial_id": second}
-    outcome = Outcome(step_id=chosen, seconds=1, facts=facts)
+    outcome = Outcome(step_id=chosen, seconds=1, facts={"trial_id": second})
     for step_id in (first, second, chosen):
         text = outcome.model_copy(update={"step_id": step_id}).model_dump_json()
         (store / "steps" / step_id / "outcome.json").write_text(text, "utf-8")
@@ -279,3 +295,36 @@ def test_a_card_names_every_training_and_the_chosen_one_of_several(store: Path, 
     header = ModelCard(text).data.to_dict()
     assert (header["license"], header["tags"]) == ("gemma", ["lora", "sft", "dpo"])
     assert "base_model" not in header
+
+
+# PEFT's, of what is seen to here
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.slow
+def test_an_adapter_on_another_one_is_written_as_the_model_that_it_makes(store: Path, tmp_path: Path):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    store = shutil.copytree(store, tmp_path / ".xp")
+    sft, dpo = sft_of(store), "dpo-2222222222222222"
+    step = {"weights": WEIGHTS, "prompts": [], "adapter": {"r": 4}, "training": {}, "seed": 0}
+    put(store, sft, SftStep.model_validate({**step, "train": []}))
+    put(
+        store,
+        dpo,
+        DpoStep.model_validate({**step, "policy": sft, "pairs": [], "beta": 0.1, "reference": "policy"}),
+    )
+    outcome = Outcome(step_id=dpo, seconds=1)
+    (store / "steps" / dpo / "outcome.json").write_text(outcome.model_dump_json(), "utf-8")
+    shutil.rmtree(store / "steps" / sft / "adapter")
+    targets = ["q_proj", "embed_tokens"]
+    adapter(store / "steps" / sft, None, 0, targets)
+    expected = adapter(store / "steps" / dpo, store / "steps" / sft, 1, targets)
+    shutil.copytree(store / "steps" / sft / "adapter", store / "steps" / dpo / "policy" / "adapter")
+    out = tmp_path / "out"
+    assert not push(dpo, out, store).is_adapter
+    model = AutoModelForCausalLM.from_pretrained(out)
+    with torch.no_grad():
+        assert same(model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits, expected)
+    assert AutoTokenizer.from_pretrained(out).eos_token is not None
+    assert ModelCard.load(out / "README.md").data.to_dict()["library_name"] == "transformers"

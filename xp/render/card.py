@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dsl.data.source import HubSource
 from dsl.messages import one_line
 from dsl.steps.steps import DataStep, DpoStep, SftStep
+from dsl.steps.training_settings import EVALUATION
 from warehouse.report.markdown import escaped
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _header(card: "Card") -> str:
 
     base = card.trainings[-1].weights
     rows = [one for data in card.data for one in data]
-    found = ModelCardData(
+    found: Any = ModelCardData(
         base_model=base.hub,
         library_name="peft" if card.is_adapter else "transformers",
         pipeline_tag="text-generation",
@@ -49,7 +50,7 @@ def _header(card: "Card") -> str:
         datasets=sorted({one.source.hub for one in rows if isinstance(one.source, HubSource)}) or None,
         tags=[*(["lora"] if card.is_adapter else []), *dict.fromkeys(step.kind for step in card.trainings)],
     )
-    return found.to_yaml()
+    return str(found.to_yaml())
 
 
 def _pinned(card: "Card") -> str:
@@ -75,7 +76,9 @@ def _training(step: SftStep | DpoStep, data: Sequence[DataStep]) -> Iterator[str
         "seed": step.seed,
         **({"beta": step.beta, "loss_type": step.loss_type} if isinstance(step, DpoStep) else {}),
         **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
-        **step.training.model_dump(exclude_none=True),
+        **step.training.model_dump(
+            exclude_none=True, exclude=None if step.validation else frozenset(EVALUATION)
+        ),
     }
     yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
 

@@ -103,7 +103,7 @@ class Provider:
         return name
 
     def reply(self, method: str, address: str, content_type: str, content: bytes) -> Said:
-        """What the provider does, and says."""
+        """Do what is asked, and return the reply."""
         parts = urlsplit(address)
         where, query = parts.path.removeprefix("/v1/"), parse_qs(parts.query)
         match [method, *where.split("/")]:
