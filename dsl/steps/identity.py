@@ -4,8 +4,8 @@ Canonical JSON holds the kind and every field, defaults too, with sorted keys: o
 spec do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything
 counts but the short list below.
 
-Code counts, too. Data steps, recorded answers and judges that decide by rule are cheap to make again, so
-the fingerprint of what computes them is part of their id (`counted_code`). Training, generation and judges
+Code counts, too. Data steps, pairs, recorded answers and judges that decide by rule are cheap to make again,
+so the fingerprint of what computes them is part of their id (`counted_code`). Training, generation and judges
 that ask a model are not: they have a `VERSION`, which is raised when the same settings would now give other
 results, and tests with frozen results ask for that.
 """

@@ -34,6 +34,7 @@ from dsl.steps.steps import (
     ItemSlice,
     Judged,
     JudgeStep,
+    PairsStep,
     ReferenceLogpsStep,
     SelectStep,
     SequentialTestStep,
@@ -42,6 +43,7 @@ from dsl.steps.steps import (
 )
 from dsl.steps.stopping import StopWhen
 from dsl.steps.training_settings import Adapter, HeldOut, Training
+from dsl.steps.training_steps import KtoStep, OrpoStep, SimpoStep
 from dsl.values import Value
 
 SHA = "ab" * 32
@@ -165,6 +167,23 @@ STEPS: list[Step] = [
         scale=(0.0, 1.0),
         of=(Judged(step=ANSWERS, judge="contains-0123456789abcdef"),),
         against=(Judged(step=TUNED, judge="contains-0123456789abcdef"),),
+    ),
+    *(
+        trainer(
+            weights=WEIGHTS,
+            policy=TUNED,
+            pairs=(DATA,),
+            prompts=(CHAT,),
+            adapter=Adapter(),
+            training=Training(),
+            seed=0,
+        )
+        for trainer in (KtoStep, OrpoStep, SimpoStep)
+    ),
+    PairsStep(
+        examples=DATA,
+        samples=(ANSWERS,),
+        verdicts=(Judged(step=TUNED, judge="length-0123456789abcdef"),),
     ),
 ]
 
@@ -339,14 +358,14 @@ def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(
         assert step_id(step) != before
 
 
-def test_code_counts_in_data_steps_recorded_answers_and_judges_by_rule_and_in_no_others(
+def test_code_counts_in_data_pairs_recorded_answers_and_judges_by_rule_and_in_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = [step_id(step) for step in STEPS]
     monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: "of other code")
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
     by_rule = {name for step in by_code for name in judges_of(step)}
-    assert {step.kind for step in by_code} == {"data", "generate", "judge"}
+    assert {step.kind for step in by_code} == {"data", "pairs", "generate", "judge"}
     assert [step.model.engine for step in by_code if isinstance(step, GenerateStep)] == ["recorded"]
     assert set(names("dsl.judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
