@@ -27,6 +27,10 @@ from warehouse.migrate import is_current, migrate
 WAREHOUSE = "warehouse.duckdb"
 """The file's name in a store."""
 
+STORAGE_VERSION = "v1.5.0"
+"""Release of DuckDB whose clients open a new file, as do all later ones: the one before the pinned. Left to
+itself, DuckDB writes files for its own. A file that was made before stays as it is, and is used as it is."""
+
 PATIENCE_SECONDS = 10.0
 """Time to wait for another process to close the file: loading a step takes much less."""
 
@@ -158,6 +162,7 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         "enable_external_access": not read_only,
         # settings too: logging to a file, which may not be reached, ends the process
         "lock_configuration": read_only,
+        "storage_compatibility_version": STORAGE_VERSION,
         "wal_autocheckpoint": f"{WAL_BYTES}B",
         "memory_limit": memory_limit(),
     }

@@ -36,7 +36,7 @@ from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.messages import one_line
 from dsl.values import StepId
 from runners.store.digests import Checks
-from warehouse.connect import WAREHOUSE, connect, half_of_memory, remove
+from warehouse.connect import STORAGE_VERSION, WAREHOUSE, connect, half_of_memory, remove
 from warehouse.errors import duckdb_errors
 from warehouse.migrate import BUNDLED
 from warehouse.query import fetch
@@ -215,7 +215,9 @@ def read_bundle(bundle: Path, store: Path) -> str:
         with (
             tempfile.TemporaryDirectory() as folder,
             duckdb_errors(bundle),
-            duckdb.connect(str(aside)) as connection,
+            duckdb.connect(
+                str(aside), config={"storage_compatibility_version": STORAGE_VERSION}
+            ) as connection,
         ):
             load(connection, files, Path(folder))
             connection.execute("insert into made_from values (?, ?)", [BUNDLED, lock.experiment])
