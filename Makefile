@@ -23,8 +23,9 @@ test: .venv/.dev ## all tests
 test-quick: .venv/.dev ## what needs no model, process, server or browser
 	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
-test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done ## imports and exports, with the tools themselves
-	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports
+test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-ducklake/.done ## imports and exports, with the tools themselves; DuckLake on PostgreSQL
+	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports tests/warehouse/test_connect.py
+	PYTHONPATH=.venv-ducklake $(BIN)/python -m pytest -m other_tools tests/warehouse/test_ducklake.py
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -105,6 +106,12 @@ PYTHON312 ?= python3.12
 	.venv-every-eval-ever/bin/python -m pip install --quiet every-eval-ever==0.3.0 "mlcroissant[parquet]==1.1.1"
 	@touch $@
 
+# Packages to be put before those of .venv: the release of DuckDB that DuckLake's packages are for.
+.venv-ducklake/.done: pyproject.toml
+	$(PYTHON) -m pip install --quiet --upgrade --target .venv-ducklake duckdb==1.5.5 duckdb-extension-ducklake==1.5.5 \
+		duckdb-extension-postgres-scanner==1.5.5
+	@touch $@
+
 # The peers that the benchmarks are held against. llama.cpp is compiled, some minutes, for what this processor says it can do: left to find
 # that out for itself, it has been seen to crash.
 FEATURES := $(shell sed -n 's/^flags[^:]*: //p;T;q' /proc/cpuinfo 2>/dev/null)
@@ -118,4 +125,4 @@ LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
-	rm -rf .venv .venv-inspect .venv-every-eval-ever build site *.egg-info
+	rm -rf .venv .venv-inspect .venv-every-eval-ever .venv-ducklake build site *.egg-info

@@ -26,18 +26,20 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from dsl.data.warehouse_address import is_lake
 from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.messages import one_line
 from dsl.values import StepId
 from runners.store.digests import Checks
 from warehouse.connect import STORAGE_VERSION, WAREHOUSE, connect, half_of_memory, remove
 from warehouse.errors import duckdb_errors
+from warehouse.load import make_warehouse
 from warehouse.migrate import BUNDLED
 from warehouse.query import fetch
 from xp.derived import (
@@ -103,7 +105,8 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
         DataError: a step's files are not as they were written.
         OutputError: the file cannot be written.
     """
-    files, n_rows = _read_rows(warehouse, experiment)
+    with _as_file(warehouse) as file:
+        files, n_rows = _read_rows(file, experiment)
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
         files |= statistics_of(files, Path(folder))
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
@@ -113,6 +116,17 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
     lock["adapters"] = {name: _sha256(content) for name, content in weights.items()}
     _write(out, {**files, **weights, "lock.json": _json(lock)})
     return n_rows
+
+
+@contextlib.contextmanager
+def _as_file(warehouse: Path) -> Generator[Path]:
+    """The warehouse, or a file with what a DuckLake holds: tables of a bundle have their keys."""
+    if not is_lake(warehouse):
+        yield warehouse
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_warehouse(warehouse.parent, Path(folder) / WAREHOUSE)
+        yield Path(folder) / WAREHOUSE
 
 
 def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
