@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from warehouse.connect import WAREHOUSE, connect
+from dsl.data.warehouse_address import WAREHOUSE, warehouse_in
+from warehouse.connect import attach, connect
 from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
 from warehouse.query import fetch
@@ -31,12 +32,13 @@ def differences(store: Path) -> tuple[str, ...]:
     Raises:
         WarehouseError: the warehouse cannot be read, or no other can be made beside it.
     """
-    if not (store / WAREHOUSE).exists():
+    held = warehouse_in(store)
+    if not held.exists():
         return ()
     with tempfile.TemporaryDirectory(dir=store, prefix="verify-") as folder:
         fresh = Path(folder) / WAREHOUSE
         notes = make_warehouse(store, fresh)
-        with _attached(held=store / WAREHOUSE, fresh=fresh) as connection:
+        with _attached(held=held, fresh=fresh) as connection:
             asked = (
                 "select table_name from duckdb_tables() where database_name = 'fresh' and not internal order"
                 " by all"
@@ -46,7 +48,7 @@ def differences(store: Path) -> tuple[str, ...]:
     return (
         *notes,
         *(
-            f"{store / WAREHOUSE}: the table {name} is not as the files give it. `xp rebuild` makes it again."
+            f"{held}: the table {name} is not as the files give it. `xp rebuild` makes it again."
             for name in unlike
         ),
     )
@@ -158,10 +160,6 @@ def _attached(**paths: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """
     with duckdb.connect() as connection, duckdb_errors(" and ".join(map(str, paths.values()))):
         for name, path in paths.items():
-            connection.execute(f"attach {_quoted(path)} as {name} (read_only)")
+            attach(connection, path, name)
         connection.execute("set enable_external_access = false; set lock_configuration = true")
         yield connection
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

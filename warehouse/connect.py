@@ -1,4 +1,4 @@
-"""Connections to the warehouse file.
+"""Connections to the warehouse: a file, or a DuckLake (`warehouse.ducklake`).
 
 Only one process can have the file open for writing, and while it has, no other can even read it. So a writer
 opens it for a moment and closes it; a process that finds the file locked waits a little, then gives up with
@@ -19,13 +19,17 @@ from pathlib import Path
 import duckdb
 
 from dsl.data.regular_files import sync
+from dsl.data.warehouse_address import WAREHOUSE as WAREHOUSE
+from dsl.data.warehouse_address import is_lake
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
+from warehouse.ducklake import attach_lake, emptied, open_lake, swept
 from warehouse.errors import WarehouseHeld, duckdb_errors, warehouse_error
 from warehouse.migrate import is_current, migrate
 
-WAREHOUSE = "warehouse.duckdb"
-"""The file's name in a store."""
+STORAGE_VERSION = "v1.5.0"
+"""Release of DuckDB whose clients open a new file, as do all later ones: the one before the pinned. Left to
+itself, DuckDB writes files for its own. A file that was made before stays as it is, and is used as it is."""
 
 PATIENCE_SECONDS = 10.0
 """Time to wait for another process to close the file: loading a step takes much less."""
@@ -42,10 +46,10 @@ beside the warehouse; Python's own memory comes on top."""
 def connect(
     path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS, may_migrate: bool = True
 ) -> duckdb.DuckDBPyConnection:
-    """Open the warehouse. A new file gets tables and views; views of another version of xp are replaced.
+    """Open the warehouse. A new one gets tables and views; views of another version of xp are replaced.
 
     Args:
-        path: The file; with `read_only` it has to be there.
+        path: The file, or the one with a DuckLake's address; with `read_only` it has to be there.
         read_only: The connection can change nothing and can read no other file either, whatever the SQL says.
         patience: Seconds to wait while another process has the file open.
         may_migrate: A reader may first have a writer replace views of another version.
@@ -88,8 +92,16 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
 
     Raises:
         WarehouseError: it cannot be written. What is at `path` stays as it is then, as it does if the block
-            raises.
+            raises. Of a DuckLake the tables are emptied first, and filled before whoever reads.
     """
+    if is_lake(path):
+        with contextlib.closing(_open(path, False, PATIENCE_SECONDS)) as connection, duckdb_errors(path):
+            emptied(connection)
+            migrate(connection, path)
+            yield connection
+            swept(connection)
+        path.touch()  # by which `xp view` sees that there is something new
+        return
     aside = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(aside)
@@ -121,7 +133,9 @@ def set_aside(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a database, then its log: a log alone is not read."""
+    """Remove a database, then its log: a log alone is not read. A DuckLake stays, to be made again."""
+    if is_lake(path):
+        return
     for file in (path, _log_of(path)):
         file.unlink(missing_ok=True)
 
@@ -142,6 +156,15 @@ def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
         return
 
 
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a warehouse under a name, read-only."""
+    if is_lake(path):
+        attach_lake(connection, path, name, read_only=True)
+    else:
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"attach '{quoted}' as {name} (read_only)")
+
+
 def half_of_memory() -> int:
     """Return half of the machine's memory in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -153,11 +176,14 @@ def memory_limit() -> str:
 
 
 def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+    if is_lake(path):
+        return open_lake(path, read_only, patience, memory_limit())
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "enable_external_access": not read_only,
         # settings too: logging to a file, which may not be reached, ends the process
         "lock_configuration": read_only,
+        "storage_compatibility_version": STORAGE_VERSION,
         "wal_autocheckpoint": f"{WAL_BYTES}B",
         "memory_limit": memory_limit(),
     }

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import duckdb
 
+from dsl.data.warehouse_address import is_lake
 from dsl.errors import WarehouseError
+from warehouse.ducklake import without_keys
 from warehouse.statements import HERE, comments_of, run_file, transaction
 
 COMPUTED_IN_PYTHON = (
@@ -84,19 +86,20 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     with transaction(connection):
         if not found:
             for file in schema_files():
-                run_file(connection, file)
+                connection.execute(without_keys(_text(file)) if is_lake(path) else _text(file))
         _make_views(connection, with_tables=not found or is_old)
         if is_old:
             run_file(connection, HERE / "load" / "sql" / "all_stale.sql")
-        now = [(part, digest) for part, digest in wanted.items() if part != "computed" or not is_old]
-        connection.executemany("insert or replace into made_from values (?, ?)", now)
+        for part, digest in wanted.items():
+            if part != "computed" or not is_old:
+                _put_down(connection, part, digest)
     if is_old:
         # numpy and scipy, which most commands do not need
         from warehouse.statistics.refresh import refresh_stale
 
         refresh_stale(connection)
         # last: a kill begins it again
-        connection.execute("insert or replace into made_from values ('computed', ?)", [wanted["computed"]])
+        _put_down(connection, "computed", wanted["computed"])
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -132,7 +135,9 @@ def _views(folder: str) -> tuple[Path, ...]:
 
 def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> None:
     """Replace all views and macros and, if asked, the materialised tables by empty ones."""
-    views = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
+    views = connection.execute(
+        "select view_name from duckdb_views() where database_name = current_database() and not internal"
+    ).fetchall()
     for (name,) in views:
         connection.execute(f'drop view "{name}"')
     run_file(connection, HERE / "statistics" / "macros.sql")
@@ -150,9 +155,16 @@ def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> Non
             connection.execute(f"comment on {what} \"{name}\" is '{quoted}'")
 
 
+def _put_down(connection: duckdb.DuckDBPyConnection, part: str, digest: str) -> None:
+    connection.execute("delete from made_from where part = ?", [part])
+    connection.execute("insert into made_from values (?, ?)", [part, digest])
+
+
 def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return the stored digests: none for an empty file, of nothing for someone else's database."""
-    tables = connection.execute("select table_name from duckdb_tables() where not internal").fetchall()
+    tables = connection.execute(
+        "select table_name from duckdb_tables() where database_name = current_database() and not internal"
+    ).fetchall()
     if ("made_from",) in tables:
         return dict(connection.execute("from made_from").fetchall())
     return {"schema": ""} if tables else {}

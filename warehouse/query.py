@@ -18,7 +18,8 @@ _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.PRAGMA}
 
 _WRITES = re.compile(r"\b(copy|export|attach|execute)\b", re.IGNORECASE)
 
-_FILES = re.compile(r"\bread_(blob|text|duckdb)\b", re.IGNORECASE)
+_PLACES = re.compile(r"\b(read_(blob|text|duckdb)|(ducklake|postgres)_\w+)\b", re.IGNORECASE)
+"""Functions that reach beside the tables: files, and the server of a DuckLake."""
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -108,12 +109,12 @@ def _kinds(connection: duckdb.DuckDBPyConnection, sql: str) -> list[duckdb.State
 
     Raises:
         WarehouseError: one may write to the warehouse's own file, which DuckDB lets through, or reads it as a
-            file, which gives away the lock that keeps a writer off.
+            file, which gives away the lock that keeps a writer off; or one reaches the server of a DuckLake.
     """
     kinds = [statement.type for statement in connection.extract_statements(sql)]
     if not {*kinds} <= _READING and _WRITES.search(sql):
         raise WarehouseError("A query reads only: it copies, exports and attaches nothing.")
-    if _FILES.search(sql):
+    if _PLACES.search(sql):
         raise WarehouseError("A query reads tables and views of the warehouse, and no files.")
     return kinds
 

@@ -26,18 +26,20 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from dsl.data.warehouse_address import is_lake
 from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.messages import one_line
 from dsl.values import StepId
 from runners.store.digests import Checks
-from warehouse.connect import WAREHOUSE, connect, half_of_memory, remove
+from warehouse.connect import STORAGE_VERSION, WAREHOUSE, connect, half_of_memory, remove
 from warehouse.errors import duckdb_errors
+from warehouse.load import make_warehouse
 from warehouse.migrate import BUNDLED
 from warehouse.query import fetch
 from xp.derived import (
@@ -105,7 +107,8 @@ def write_bundle(warehouse: Path, experiment: str, out: Path, *, with_adapters: 
         DataError: a step's files are not as they were written.
         OutputError: the file cannot be written.
     """
-    files, n_rows = _read_rows(warehouse, experiment)
+    with _as_file(warehouse) as file:
+        files, n_rows = _read_rows(file, experiment)
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
         files |= statistics_of(files, Path(folder))
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
@@ -115,6 +118,17 @@ def write_bundle(warehouse: Path, experiment: str, out: Path, *, with_adapters: 
     lock["adapters"] = {name: _sha256(content) for name, content in weights.items()}
     _write(out, {**files, **weights, "lock.json": _json(lock)})
     return n_rows
+
+
+@contextlib.contextmanager
+def _as_file(warehouse: Path) -> Generator[Path]:
+    """The warehouse, or a file with what a DuckLake holds: tables of a bundle have their keys."""
+    if not is_lake(warehouse):
+        yield warehouse
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_warehouse(warehouse.parent, Path(folder) / WAREHOUSE)
+        yield Path(folder) / WAREHOUSE
 
 
 def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
@@ -217,7 +231,9 @@ def read_bundle(bundle: Path, store: Path) -> str:
         with (
             tempfile.TemporaryDirectory() as folder,
             duckdb_errors(bundle),
-            duckdb.connect(str(aside)) as connection,
+            duckdb.connect(
+                str(aside), config={"storage_compatibility_version": STORAGE_VERSION}
+            ) as connection,
         ):
             load(connection, files, Path(folder))
             connection.execute("insert into made_from values (?, ?)", [BUNDLED, lock.experiment])

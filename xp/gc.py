@@ -123,11 +123,12 @@ def remove_garbage(root: Path, named: Sequence[Path], *, with_cache: bool = Fals
         raise StoreError(f"{root} is no store: there is nothing to remove")
     store = Store(root)
     with store.lock():
-        found = find_garbage(root, named)
+        found, is_removed = find_garbage(root, named), False
         try:
             if found.is_loaded and store.warehouse.exists():
                 wait_until_free(store.warehouse)
                 remove(store.warehouse)
+                is_removed = True
             for name in found.studies:
                 store.retire_study(name)
             for part in (*found.parts, *[found.cache] * with_cache):
@@ -136,7 +137,7 @@ def remove_garbage(root: Path, named: Sequence[Path], *, with_cache: bool = Fals
         except OSError as error:
             raise unwritten(error, Path(error.filename or root)) from error
         finally:
-            if store.steps.is_dir() and not store.warehouse.exists():
+            if store.steps.is_dir() and (is_removed or not store.warehouse.exists()):
                 rebuild(root)
         return found
 

@@ -7,12 +7,13 @@ from itertools import chain
 from math import ceil, sqrt
 from pathlib import Path
 
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import WarehouseError
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
 from dsl.steps.steps import JudgeStep
 from dsl.values import Name, StepId
-from warehouse.connect import WAREHOUSE, connect
+from warehouse.connect import connect
 from warehouse.statistics.power import POWER, Variation, power
 from warehouse.statistics.repeat_noise import RepeatNoise, repeat_noise
 from xp.estimates.estimating import Estimate, Estimates, estimates_of
@@ -221,7 +222,7 @@ def _repeats_now(diff: Diff, cells: Iterable[Cell], judge: Name) -> int | None:
 def noise_of(diff: Diff, store: Path) -> Callable[[str], RepeatNoise | None]:
     """Return how far a judge of the plan's study wavers on the same answer, as the warehouse has it."""
     measured: dict[tuple[str, str], RepeatNoise] = {}
-    if (store / WAREHOUSE).exists():
-        with suppress(WarehouseError), connect(store / WAREHOUSE, read_only=True, patience=0) as connection:
+    if warehouse_in(store).exists():
+        with suppress(WarehouseError), connect(warehouse_in(store), read_only=True, patience=0) as connection:
             measured = repeat_noise(connection)
     return lambda judge: measured.get((diff.plan.study.experiment, judge))

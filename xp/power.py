@@ -7,13 +7,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import WarehouseError
 from dsl.judges.contract import JudgeSettings
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.steps.identity import NOT_COUNTED
 from dsl.steps.steps import JudgeStep
-from warehouse.connect import WAREHOUSE, connect
+from warehouse.connect import connect
 from warehouse.statistics.corrections import Correction, arms_of, exploratory
 from warehouse.statistics.power import (
     Spread,
@@ -159,10 +160,10 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     A judge of the same name but with other settings, of another study or before a change of this one, may
     have used another scale.
     """
-    if not (store / WAREHOUSE).exists():
+    if not warehouse_in(store).exists():
         return []
     try:
-        with connect(store / WAREHOUSE, read_only=True, patience=0) as connection:
+        with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             found, judges = spreads(connection), judges_measured(connection)
     except WarehouseError:  # of another version, or being written just now: a plan can do without
         return []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dsl.checks.load import experiment_name, load
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Outcome, Record, Run, read_record
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseError
 from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
@@ -104,7 +105,7 @@ def other_code(plan: Plan, store: Store, done: frozenset[StepId]) -> frozenset[S
 
 def warehouse_of(store: Path) -> Path:
     """The store's warehouse. Raises WarehouseError where there is none yet."""
-    path = store / "warehouse.duckdb"
+    path = warehouse_in(store)
     if not path.exists():
         raise WarehouseError(
             f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again"
@@ -113,10 +114,12 @@ def warehouse_of(store: Path) -> Path:
     return path
 
 
-def rebuild(store: Path) -> tuple[str, ...]:
-    """Rebuild the warehouse from the store's files. Returns what could not be loaded, in sentences.
+def rebuild(store: Path, address: str | None = None) -> tuple[str, ...]:
+    """Rebuild the warehouse from the store's files, at the address that it has or is given. Returns what
+    could not be loaded, in sentences.
 
     Raises:
+        ArgumentError: there is no such address.
         StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
         WarehouseError: there is no store, or the warehouse cannot be made.
     """
@@ -125,7 +128,7 @@ def rebuild(store: Path) -> tuple[str, ...]:
     from warehouse.load import rebuild as make_again  # duckdb, which a plan does not need
 
     with Store(store).lock():
-        return make_again(store)
+        return make_again(store, address)
 
 
 def experiment_of(study: str) -> str:

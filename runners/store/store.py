@@ -17,7 +17,8 @@
 <folder>/removed-<name>.tmp/   a folder that `xp gc` is removing, or was when it was killed, beside its place
 <root>/slurm/<name>/           the tasks and events of a Slurm job array (`runners.execution.executors.slurm`)
 <root>/lock                    who is applying: process, host, since when (`runners.store.locks`)
-<root>/warehouse.duckdb        made from all of the above
+<root>/warehouse.duckdb        made from all of the above; in its place warehouse.ducklake, the address of a
+                               DuckLake, and warehouse.lake/, its rows
 """
 
 import contextlib
@@ -33,6 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import DataError, StoreError
 from dsl.plan.ledger import ledger_entry
 from dsl.plan.study import Study
@@ -56,7 +58,7 @@ class Store:
         self.runs = self.root / "runs"
         self.experiments = self.root / "experiments"
         self.cache = self.root / "cache"
-        self.warehouse = self.root / "warehouse.duckdb"
+        self.warehouse = warehouse_in(self.root)
         self.is_shared = True
         """A step may reuse rows of other steps."""
         self.charge: Charge | None = None

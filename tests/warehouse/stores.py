@@ -364,3 +364,10 @@ def verdict(item: str, score: float | str | None, aspect: str = "contains", lang
         n_new_tokens=1,
         usd=0.25,
     )
+
+
+def storage_version(path: Path) -> int:
+    """Return the version of a DuckDB file's format, by which clients say whether they can read it."""
+    head = path.read_bytes()[:20]
+    assert head[8:12] == b"DUCK"
+    return int.from_bytes(head[12:20], "little")

@@ -1,6 +1,7 @@
 """One writer at a time, and a file that always has this version's tables and views."""
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ import pytest
 
 from dsl.errors import WarehouseError
 from dsl.plan.study import ContrastPlan
-from tests.warehouse.stores import StoreMaker
+from tests.warehouse.reported_study import write_study
+from tests.warehouse.stores import StoreMaker, storage_version
 from warehouse.connect import WAREHOUSE, connect, made_aside
 from warehouse.load import load_store, rebuild
 from warehouse.migrate import digests, view_files
@@ -211,6 +213,53 @@ def test_the_file_answers_in_a_client_that_knows_nothing_of_xp(maker: StoreMaker
         client.execute(f"attach '{maker.folder / WAREHOUSE}' as results (read_only)")
         ((mean, low),) = client.execute("select mean_score, ci_low from results.score_by_cell").fetchall()
         assert (mean, round(low, 3)) == (0.5, 0.095)  # Wilson's for one of two
+
+
+def test_a_new_file_is_of_the_format_that_the_release_before_reads_too(maker: StoreMaker) -> None:
+    maker.study()
+    rebuild(maker.folder)
+    assert storage_version(maker.folder / WAREHOUSE) == 68  # of 1.5; 1.5.5 reads 64 to 68 and no other
+
+
+READ_EVERY_VIEW = """
+import json, sys
+import duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as client:
+    views = client.execute("select view_name from duckdb_views() where not internal order by all").fetchall()
+    n_rows = {name: len(client.execute(f'from "{name}"').fetchall()) for (name,) in views}
+print(json.dumps([duckdb.__version__, n_rows]))
+"""
+
+
+@pytest.mark.other_tools
+def test_a_client_of_the_release_before_reads_every_view(tmp_path: Path) -> None:
+    earlier = Path(".venv-ducklake").resolve()  # a release that is older than the pinned
+    if not earlier.is_dir():
+        pytest.skip("`make test-servers` installs it")
+    warehouse = write_study(tmp_path / "store", models={"tiny": 135_000_000}, languages=("en",))
+
+    def read(**environment: str) -> tuple[str, dict[str, int]]:
+        command = [sys.executable, "-c", READ_EVERY_VIEW, str(warehouse)]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return tuple(json.loads(done.stdout))
+
+    here, there = read(), read(PYTHONPATH=str(earlier))
+    assert (here[0], there[0]) == (duckdb.__version__, "1.5.5")
+    assert here[1] == there[1]
+    assert here[1]["items"] == 6
+
+
+def test_a_file_of_a_later_format_is_used_as_it_is(maker: StoreMaker) -> None:
+    path = maker.folder / WAREHOUSE
+    path.parent.mkdir()
+    duckdb.connect(str(path)).close()  # in the format of the installed release
+    later = storage_version(path)
+    maker.cell(texts={"1": "a"})
+    study = maker.study()
+    load_store(maker.folder, study.step_ids, study)
+    assert storage_version(path) == later
+    with connect(path, read_only=True) as connection:
+        assert connection.execute("select text from completions").fetchall() == [("a",)]
 
 
 def emptied(path: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError, WarehouseError
 from tests.warehouse.reported_study import write_study
+from tests.warehouse.stores import storage_version
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import run
 from warehouse.report import write_report
@@ -85,6 +86,7 @@ def rounded(cell: str) -> object:
 
 def test_the_tables_of_a_bundle_are_those_of_the_store(store: Path, bundle: Path, tmp_path: Path) -> None:
     assert read_bundle(bundle, tmp_path / "again") == "hostile"
+    assert storage_version(tmp_path / "again" / WAREHOUSE) == storage_version(store / WAREHOUSE)
     compared = 0
     for view in VIEWS:
         before = table(store / WAREHOUSE, view)

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import duckdb
 
+from dsl.data.warehouse_address import IN_A_FILE, LAKE, WAREHOUSE, checked_address, is_lake, warehouse_in
 from dsl.errors import WarehouseError
 from dsl.plan.study import Study
 from dsl.values import StepId
-from warehouse.connect import PATIENCE_SECONDS, WAREHOUSE, connect, made_aside, set_aside, wait_until_free
+from warehouse.connect import PATIENCE_SECONDS, connect, made_aside, remove, set_aside, wait_until_free
 from warehouse.errors import WarehouseUnreadable, duckdb_errors
 from warehouse.load.files import read_outcome, records, sha256_of
 from warehouse.load.ledger import load_ledger
@@ -50,13 +51,18 @@ def load_store(
         WarehouseHeld: another process has the warehouse open.
         WarehouseError: the warehouse cannot be opened or written.
     """
-    made = () if (store / WAREHOUSE).exists() or not store.is_dir() else rebuild(store)
+    path = warehouse_in(store)
+    made = () if path.exists() or not store.is_dir() else rebuild(store)
     try:
-        with connect(store / WAREHOUSE, patience=patience) as connection, duckdb_errors(store / WAREHOUSE):
+        with connect(path, patience=patience) as connection, duckdb_errors(path):
             notes = _load(connection, store, step_ids, () if study is None else (study,))
+            if is_lake(path):
+                path.touch()  # as in `made_aside`
             return tuple(dict.fromkeys((*made, *notes)))
     except WarehouseUnreadable as error:
-        moved = set_aside(store / WAREHOUSE)
+        if is_lake(path):
+            raise
+        moved = set_aside(path)
         made_again = (
             "The warehouse could not be read and was made again from the store's files; the old one is"
             f" {moved}. {error}"
@@ -64,18 +70,36 @@ def load_store(
         return (made_again, *rebuild(store))
 
 
-def rebuild(store: Path) -> tuple[str, ...]:
+def rebuild(store: Path, address: str | None = None) -> tuple[str, ...]:
     """Make the warehouse again from everything in the store: aside at first, then in the old one's place.
     Returns as `load_store`.
 
+    Args:
+        address: Where it is from now on, a DuckLake's address or `duckdb`; without one, where it was.
+
     Raises:
+        ArgumentError: there is no such address.
         WarehouseError: there is no store, another process has the old one open, or no new one can be written.
             The old one stays as it is then.
     """
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
-    wait_until_free(store / WAREHOUSE)
-    return make_warehouse(store, store / WAREHOUSE)
+    wait_until_free(warehouse_in(store))
+    if address is None:
+        return make_warehouse(store, warehouse_in(store))
+    if address == IN_A_FILE:
+        notes = make_warehouse(store, store / WAREHOUSE)
+        (store / LAKE).unlink(missing_ok=True)
+        return notes
+    aside = store / f"new-{LAKE}"
+    aside.write_text(f"{checked_address(address)}\n", "utf-8")
+    try:
+        notes = make_warehouse(store, aside)
+        aside.replace(store / LAKE)
+    finally:
+        aside.unlink(missing_ok=True)
+    remove(store / WAREHOUSE)
+    return notes
 
 
 def make_warehouse(store: Path, path: Path, study: Study | None = None) -> tuple[str, ...]:

@@ -30,17 +30,22 @@ compared as (
         and verdicts.score between 0 and 1
 ),
 
+sides as (
+    select
+        * exclude (method, train_languages, against, against_train_languages),
+        {method: method, train_languages: train_languages} as one,
+        {method: against, train_languages: against_train_languages} as other
+    from compared
+),
+
 -- A pair may have been judged from either side.
 turned as (
     select
-        * exclude (method, train_languages, against, against_train_languages, score),
-        least((method, train_languages), (against, against_train_languages)) as first,
-        greatest((method, train_languages), (against, against_train_languages)) as second,
-        case
-            when (method, train_languages) <= (against, against_train_languages) then score
-            else 1 - score
-        end as won
-    from compared
+        * exclude (one, other, score),
+        least(one, other) as first,
+        greatest(one, other) as second,
+        case when one <= other then score else 1 - score end as won
+    from sides
 )
 
 select
@@ -50,10 +55,10 @@ select
     judge,
     measure,
     item,
-    first[1] as first_method,
-    first[2] as first_train_languages,
-    second[1] as second_method,
-    second[2] as second_train_languages,
+    first.method as first_method,
+    first.train_languages as first_train_languages,
+    second.method as second_method,
+    second.train_languages as second_train_languages,
     avg(won) as won
 from turned
 where first <> second

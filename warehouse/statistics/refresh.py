@@ -360,7 +360,9 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, experiment: str, 
     if not rows:
         return
     columns = connection.execute(
-        "select column_name, data_type from duckdb_columns() where table_name = ?", [table]
+        "select column_name, data_type from duckdb_columns() where database_name = current_database() and"
+        " table_name = ?",
+        [table],
     ).fetchall()
     statement = f"insert into {table} by name select unnest(from_json($rows, $form), recursive := true)"
     found = [{**row, "experiment": experiment} for row in rows]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import WarehouseError
 from xp.commands.arguments import DEFAULT_STORE, MOST, AsJson, Format, StoreFolder, share_of
 from xp.commands.output import exit_on_error, say, terminal_width, written_out
@@ -119,6 +120,14 @@ def rebuild(
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="Read the warehouse of a bundle into a new store."),
     ] = None,
+    warehouse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Keep it there from now on: in a DuckLake, as `ducklake:postgres:dbname=xp host=db`, or in a"
+            " file of the store, `duckdb`.",
+        ),
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Rebuild the warehouse from the store's files, or from a bundle."""
@@ -130,8 +139,8 @@ def rebuild(
 
             say(f"{store / 'warehouse.duckdb'} holds {read_bundle(bundle, store)}")
             return
-        notes = rebuild_warehouse(store)
-        say("\n".join([f"{store / 'warehouse.duckdb'} is rebuilt", *notes]))
+        notes = rebuild_warehouse(store, warehouse)
+        say("\n".join([f"{warehouse_in(store)} is rebuilt", *notes]))
 
 
 def doctor(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsl.data.records import Outcome, Record, read_record
+from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import DataError, WarehouseError
 from dsl.plan.study import Study
 from dsl.values import Name, StepId, Value
 from runners.store.disk_errors import unwritten
 from runners.store.step_io import write_json
 from runners.store.store import Store
-from warehouse.connect import WAREHOUSE, connect
+from warehouse.connect import connect
 from warehouse.rates import StepUsage, step_usage
 from xp.estimates.estimating import Estimates
 
@@ -124,10 +125,10 @@ def _added(one: Cost | None, other: Cost) -> Cost:
 
 def _usage(store: Path) -> dict[StepId, StepUsage]:
     """Tokens and dollars of the store's steps; none where the warehouse cannot be read now."""
-    if not (store / WAREHOUSE).exists():
+    if not warehouse_in(store).exists():
         return {}
     try:
-        with connect(store / WAREHOUSE, read_only=True, patience=0) as connection:
+        with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             return step_usage(connection)
     except WarehouseError:
         return {}

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+from dsl.data.warehouse_address import warehouse_in
 from dsl.engines.contract import ServerSettings
 from dsl.engines.openai import Settings as Served
 from dsl.engines.transformers import Weights
 from dsl.errors import WarehouseError
 from dsl.steps.training_steps import TRAININGS
-from warehouse.connect import WAREHOUSE, connect
+from warehouse.connect import connect
 from warehouse.rates import StepCost, bytes_per_token, step_costs
 from xp.estimates.machine import Machine
 from xp.estimates.model_sizes import BYTES
@@ -169,10 +170,10 @@ class _Rate:
 
 def rates_of(store: Path) -> Rates:
     """Read the rates of a store's warehouse; none where it cannot be read now: a plan can do without."""
-    if not (store / WAREHOUSE).exists():
+    if not warehouse_in(store).exists():
         return Rates()
     try:
-        with connect(store / WAREHOUSE, read_only=True, patience=0) as connection:
+        with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             costs, ratios = step_costs(connection), bytes_per_token(connection)
     except WarehouseError:
         return Rates()

@@ -4,7 +4,7 @@ select $experiment as experiment, $judge as judge, *, $file_sha256 as file_sha25
 from read_json(
     $path,
     format = 'newline_delimited',
-    compression = 'none',
+    compression = 'uncompressed',
     hive_partitioning = false,
     maximum_object_size = $longest,
     columns = {

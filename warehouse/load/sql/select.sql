@@ -5,7 +5,7 @@ from read_json(
     $paths,
     filename = true,
     format = 'newline_delimited',
-    compression = 'none',
+    compression = 'uncompressed',
     hive_partitioning = false,
     maximum_object_size = $longest,
     columns = {

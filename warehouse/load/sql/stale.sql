@@ -21,14 +21,15 @@ join contrasts
         and contrasts.against = touched.model
         and contrasts.method is not null;
 
-insert or ignore into stale_slices
+insert into stale_slices
 select distinct cells.experiment, cells.dataset, cells.model
 from cells
 join touched
     on
         touched.experiment = cells.experiment
         and touched.model = cells.model
-        and (touched.dataset = cells.dataset or touched.is_counted);
+        and (touched.dataset = cells.dataset or touched.is_counted)
+except from stale_slices;
 
 update experiments
 set is_computed = false

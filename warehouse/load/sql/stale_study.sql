@@ -1,8 +1,9 @@
 -- Mark the statistics of the study `$experiment` as stale.
-insert or ignore into stale_slices
+insert into stale_slices
 select distinct experiment, dataset, model
 from cells
-where experiment = $experiment;
+where experiment = $experiment
+except from stale_slices;
 
 update experiments
 set is_computed = false

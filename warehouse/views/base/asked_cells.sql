@@ -12,7 +12,7 @@ select
     cells.seed,
     cells.turn,
     case
-        when steps.settings ->> '$.prompt' is not null
+        when (steps.settings ->> '$.prompt') is not null
             then coalesce((steps.settings ->> '$.prompt.num_fewshot')::bigint, 0)
     end as num_fewshot
 from cells

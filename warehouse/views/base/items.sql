@@ -13,4 +13,4 @@ select distinct
     examples.reference
 from cells
 join steps on steps.step_id = cells.generate_step_id
-join examples on examples.step_id = steps.settings ->> '$.examples'
+join examples on examples.step_id = (steps.settings ->> '$.examples')

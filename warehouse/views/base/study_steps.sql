@@ -52,7 +52,7 @@ uses as (
         slices.method,
         null
     from slices
-    join steps on steps.kind = 'judge' and steps.settings ->> 'answers' = slices.step_id
+    join steps on steps.kind = 'judge' and (steps.settings ->> 'answers') = slices.step_id
 ),
 
 served as (
