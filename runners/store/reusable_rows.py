@@ -1,12 +1,12 @@
 """Cached rows that a step can reuse: where to look for them, and which of them are valid there.
 
 Row keys decide what is valid; `ReuseIndex` only decides where to look first, and `row_index` where there is
-nothing to find. A generate step looks at steps
-that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at
-steps with the same kind of judge. Most promising are those over the same prompt and the same model's answers:
-a set with more items, a greater `max_new_tokens`, one more aspect. In a large store the others are many and
-hold equal rows by chance alone, so only the newest of them are named. A judge of answers that slices were put
-together of looks first at those who judged the slices, however many.
+nothing to find. A generate step looks at steps that asked the same model in the same way, a reference_logps
+step at those of the same model, a judge step at steps with the same kind of judge. Most promising are those
+over the same prompt and the same model's answers: a set with more items, a greater `max_new_tokens`, one more
+aspect. In a large store the others are many and hold equal rows by chance alone, so only the newest of them
+are named. A judge of answers that slices were put together of looks first at those who judged the slices,
+however many.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
