@@ -25,6 +25,7 @@ from dsl.values import StepId
 from runners.store.disk_errors import unwritten
 from runners.store.locks import holder
 from runners.store.store import Store
+from xp.pull import PULLED
 from xp.studies import diff_for
 
 _LIKE_A_STUDY = re.compile(r"""\b(experiment|extends)\b["']?\s*:""")
@@ -277,4 +278,4 @@ def _remove(path: Path) -> None:
 
 
 def _is_aside(path: Path) -> bool:
-    return path.name.startswith(_ASIDE)
+    return path.name.startswith((_ASIDE, PULLED))

@@ -18,6 +18,7 @@ from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
 from dsl.engines.vllm import Settings as Served
 from dsl.errors import ServerError, XpError
+from dsl.judges.contract import JudgeSettings
 from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
@@ -121,18 +122,18 @@ def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
 
     Steps share their settings, so that identity is enough and a large plan is quickly through.
     """
-    found: dict[int, EngineSettings] = {}
+    shared: dict[int, object] = {}
     for step in steps:
         fields = step.__dict__  # a field that a kind of step does not have takes `getattr` long
-        named = (
-            [model for judge in step.judges.values() for model in judge.models()]
-            if isinstance(step, JudgeStep)
-            else (fields.get("model"), fields.get("weights"))
-        )
-        for model in named:
-            if isinstance(model, EngineSettings):
-                found[id(model)] = model
-    distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found.values()}
+        for settings in (fields.get("model"), fields.get("weights"), *fields.get("judges", {}).values()):
+            shared[id(settings)] = settings
+    found = (
+        model
+        for settings in shared.values()
+        for model in (settings.models() if isinstance(settings, JudgeSettings) else (settings,))
+        if isinstance(model, EngineSettings)
+    )
+    distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found}
     return tuple(distinct.values())
 
 

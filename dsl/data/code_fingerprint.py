@@ -217,10 +217,9 @@ def _parsed(text: str) -> _Module:
             module.imports |= _bound(statement)
             continue
         _strip(statement)
-        names = set(_names(statement))
-        definition = _Definition(
-            _text(statement), set(_uses(statement)), _imports(statement), _strings(statement)
-        )
+        nodes = tuple(ast.walk(statement))
+        names = set(_names(statement, nodes))
+        definition = _Definition(_text(statement), set(_uses(nodes)), _imports(nodes), _strings(nodes))
         for name in names:
             module.definitions.setdefault(name, []).append(definition)
         if not names:
@@ -262,11 +261,11 @@ def _text(node: object) -> str:
     parser knows, is left out."""
     if isinstance(node, ast.AST):
         fields = [
-            (name, one)
+            f"{name}={_text(one)}"
             for name, one in ast.iter_fields(node)
             if name not in _OF_THE_PARSER and one is not None and one != []
         ]
-        return f"{type(node).__name__}({','.join([f'{name}={_text(one)}' for name, one in fields])})"
+        return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join([_text(one) for one in cast('list[object]', node)])}]"
     return repr(node)
@@ -275,21 +274,21 @@ def _text(node: object) -> str:
 _OF_THE_PARSER = frozenset({"ctx", "kind", "type_comment"})
 
 
-def _names(statement: ast.stmt) -> Iterator[str]:
+def _names(statement: ast.stmt, nodes: Sequence[ast.AST]) -> Iterator[str]:
     """The names that a statement binds in its module."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield statement.name
         return
-    for node in ast.walk(statement):
+    for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
 
 
-def _uses(statement: ast.stmt) -> Iterator[tuple[str, str | None]]:
+def _uses(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str | None]]:
     inside: set[int] = set()
-    for node in ast.walk(statement):  # an attribute comes before the name that it is read of
+    for node in nodes:  # an attribute comes before the name that it is read of
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             inside.add(id(node.value))
             yield node.value.id, node.attr
@@ -297,9 +296,9 @@ def _uses(statement: ast.stmt) -> Iterator[tuple[str, str | None]]:
             yield node.id, None
 
 
-def _imports(statement: ast.stmt) -> dict[str, tuple[str, str | None]]:
+def _imports(nodes: Sequence[ast.AST]) -> dict[str, tuple[str, str | None]]:
     found: dict[str, tuple[str, str | None]] = {}
-    for node in ast.walk(statement):
+    for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             found |= _bound(node)
     return found
@@ -311,12 +310,8 @@ def _bound(statement: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str |
     return {one.asname or one.name: (statement.module or "", one.name) for one in statement.names}
 
 
-def _strings(statement: ast.stmt) -> set[str]:
-    return {
-        node.value
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+def _strings(nodes: Sequence[ast.AST]) -> set[str]:
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 _SOURCES = Sources()

@@ -108,7 +108,9 @@ def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Na
 def slices_of(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[tuple[StepId, Judged]]:
     """Yield the slices of a cell's answers, each with the verdicts on it; none of a cell that is asked at
     once."""
-    answers, look = steps.get(cell.generate), steps.get(cell.looks[-1]) if cell.looks else None
+    if not cell.looks:
+        return
+    answers, look = steps.get(cell.generate), steps.get(cell.looks[-1])
     if isinstance(answers, GenerateStep) and isinstance(look, SequentialTestStep):
         for judged in (*look.of, *look.against):
             verdicts = steps[judged.step]

@@ -14,8 +14,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Protocol, cast
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.errors import DataError
@@ -108,6 +108,8 @@ N_DIGITS = 16
 
 # one encoder: `json.dumps` would make a new one for each value
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_CONSTANTS = (None, False, True)
+"""Values of which there is one each."""
 
 
 class Coded(Protocol):
@@ -119,32 +121,41 @@ class Coded(Protocol):
         ...
 
 
+class Versioned(Protocol):
+    """A class of values whose results have a version."""
+
+    VERSION: int
+
+
 class Canonical:
     """Writer of canonical JSON. Values met before are not written again: a plan's steps share most parts."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Value, str]] = {}
+        self._known: dict[int, tuple[object, str]] = {id(one): (one, _encode(one)) for one in _CONSTANTS}
+        self._judge_keys: dict[int, str] = {}
         self._named: dict[str, str] = {}
 
     def text(self, value: object) -> str:
         """Canonical JSON of a value, a step, or plain data."""
         if isinstance(value, str):
             return encode_basestring(value)
-        if value is None:
-            return "null"
+        if (known := self._known.get(id(value))) is not None:
+            return known[1]
         if type(value) is int:
             return str(value)
-        if isinstance(value, Value):
-            known = self._known.get(id(value))
-            if known is None:
-                # the value is kept, so its id stays its own
-                known = self._known[id(value)] = (value, self._object(value))
-            return known[1]
-        if isinstance(value, tuple | list):
+        if isinstance(value, (tuple, list)):
             return "[" + ",".join([self.text(one) for one in cast("Sequence[object]", value)]) + "]"
         if isinstance(value, dict):
             pairs = sorted(cast("dict[str, object]", value).items())
-            return "{" + ",".join([f"{json.dumps(key)}:{self.text(one)}" for key, one in pairs]) + "}"
+            return (
+                "{"
+                + ",".join([f"{encode_basestring_ascii(key)}:{self.text(one)}" for key, one in pairs])
+                + "}"
+            )
+        if isinstance(value, Value):  # last, since it takes long to say of others that they are none
+            # the value is kept, so its id stays its own
+            known = self._known[id(value)] = (value, self._object(value))
+            return known[1]
         return _encode(value)
 
     def step_id(self, step: "Step") -> StepId:
@@ -168,19 +179,28 @@ class Canonical:
 
     def judge_key(self, judge: "JudgeSettings") -> str:
         """The name of a judge in its step. Raises DataError as `name`."""
-        return self.name(judge.judge, self.text(judge))
+        text = self.text(judge)  # which keeps the judge, so that its id stays its own
+        if (key := self._judge_keys.get(id(judge))) is None:
+            key = self._judge_keys[id(judge)] = self.name(judge.judge, text)
+        return key
 
     def _object(self, value: Value) -> str:
         cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
-        unset = frozenset([name for name, default in _new_fields(cls) if fields[name] == default])
+        counting = _counting(cls)
+        unset = frozenset([name for name, default in counting.new_fields if fields[name] == default])
         counted = _counted(cls, unset)
-        if (not_counted := _where(cls)) is not None:
-            left_out = not_counted(fields)
+        if counting.not_counted_where is not None:
+            left_out = counting.not_counted_where(fields)
             counted = [pair for pair in counted if pair[1] not in left_out]
-        pairs = [begin + self.text(fields[name]) for begin, name in counted]
-        if isinstance(version := getattr(cls, "VERSION", None), int):
-            pairs.append(f'"VERSION":{version}')
-        if hasattr(cls, "counted_code") and (modules := cast("Coded", value).counted_code):
+        known = self._known
+        pairs = [
+            # most are known, and a call of `text` for each takes as long as all else
+            begin + (found[1] if (found := known.get(id(one := fields[name]))) else self.text(one))
+            for begin, name in counted
+        ]
+        if counting.has_version:
+            pairs.append(f'"VERSION":{cast("Versioned", cls).VERSION}')
+        if counting.has_code and (modules := cast("Coded", value).counted_code):
             pairs.append(f'"code":"{fingerprint(*modules)}"')
         return "{" + ",".join(pairs) + "}"
 
@@ -195,9 +215,10 @@ def class_name(cls: type[Value]) -> str:
 def counted_fields(value: Value) -> Sequence[str]:
     """Return the names of a value's fields that its steps' ids cover, sorted."""
     cls, fields = type(value), value.__dict__
-    unset = frozenset([name for name, default in _new_fields(cls) if fields[name] == default])
-    not_counted = _where(cls)
-    left_out = frozenset[str]() if not_counted is None else not_counted(fields)
+    counting = _counting(cls)
+    unset = frozenset([name for name, default in counting.new_fields if fields[name] == default])
+    where = counting.not_counted_where
+    left_out = frozenset[str]() if where is None else where(fields)
     return tuple(name for _, name in _counted(cls, unset) if name not in left_out)
 
 
@@ -211,17 +232,26 @@ def _counted(cls: type[Value], unset: frozenset[str]) -> Sequence[tuple[str, str
     return tuple((f'"{name}":', name) for name in sorted(cls.model_fields) if name not in left_out)
 
 
-@cache
-def _where(cls: type[Value]) -> Callable[[Mapping[str, object]], frozenset[str]] | None:
-    return NOT_COUNTED_WHERE.get(class_name(cls))
+class _Counting(NamedTuple):
+    """Facts of a class, by which its values are written."""
 
-
-@cache
-def _new_fields(cls: type[Value]) -> Sequence[tuple[str, object]]:
+    new_fields: Sequence[tuple[str, object]]
     """Each field that counts only when it is set, with its default."""
+    not_counted_where: Callable[[Mapping[str, object]], frozenset[str]] | None
+    has_version: bool
+    has_code: bool
+
+
+@cache
+def _counting(cls: type[Value]) -> _Counting:
     names = COUNTED_WHEN_SET.get(class_name(cls), frozenset())
     fields = cls.model_fields
-    return [(name, fields[name].get_default(call_default_factory=True)) for name in names]
+    return _Counting(
+        [(name, fields[name].get_default(call_default_factory=True)) for name in names],
+        NOT_COUNTED_WHERE.get(class_name(cls)),
+        isinstance(getattr(cls, "VERSION", None), int),
+        hasattr(cls, "counted_code"),
+    )
 
 
 def step_id(step: "Step") -> StepId:

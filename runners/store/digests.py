@@ -107,7 +107,10 @@ class Checks:
         """
         found: dict[StepId, Checked] = {}
         damaged: dict[StepId, str] = {}
+        there = frozenset(os.listdir(steps) if steps.is_dir() else ())
         for step_id in step_ids:
+            if step_id not in there:
+                continue
             try:
                 checked = self.check(f"{steps}/{step_id}", step_id)
             except Damaged as error:

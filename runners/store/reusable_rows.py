@@ -1,11 +1,12 @@
 """Cached rows that a step can reuse: where to look for them, and which of them are valid there.
 
-Row keys decide what is valid; `ReuseIndex` only decides where to look first. A generate step looks at steps
-that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at
-steps with the same kind of judge. Most promising are those over the same prompt and the same model's answers:
-a set with more items, a greater `max_new_tokens`, one more aspect. In a large store the others are many and
-hold equal rows by chance alone, so only the newest of them are named. A judge of answers that slices were put
-together of looks first at those who judged the slices, however many.
+Row keys decide what is valid; `ReuseIndex` only decides where to look first, and `row_index` where there is
+nothing to find. A generate step looks at steps that asked the same model in the same way, a reference_logps
+step at those of the same model, a judge step at steps with the same kind of judge. Most promising are those
+over the same prompt and the same model's answers: a set with more items, a greater `max_new_tokens`, one more
+aspect. In a large store the others are many and hold equal rows by chance alone, so only the newest of them
+are named. A judge of answers that slices were put together of looks first at those who judged the slices,
+however many.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from dsl.steps import identity
 from dsl.steps.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from dsl.values import Sha256, StepId, Value
 from runners.store.digests import Damaged
+from runners.store.row_index import may_hold, prefixes
 from runners.store.step_io import CHECKS, StepContext, whole_rows
 from runners.store.store import Store, read_step
 
@@ -50,11 +52,13 @@ def reuse_rows(
     Args:
         wanted: row key -> the places in the step that it is the key of.
     """
-    missing = dict(wanted)
+    missing, begin = dict(wanted), prefixes(wanted)
     own = (out, *context.earlier)
     for folder in (*own, *context.reuse_from):
         if not missing:
             return
+        if folder not in own and not may_hold(folder / file, begin, context.cache):
+            continue
         unspent = {} if folder in own else dict.fromkeys(name for name in SPENT if name in kind.model_fields)
         for row in reusable_rows(folder / file, kind, missing):
             if row.row_key in missing and is_valid(row):

@@ -106,7 +106,8 @@ class RowWriter:
         self._file.close()
 
 
-_KEY = b'{"row_key":"'
+KEY = b'{"row_key":"'
+"""Beginning of a line, before its row's key."""
 
 
 def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
@@ -141,8 +142,8 @@ def whole_rows(
                 return
             if (
                 keys is not None
-                and line.startswith(_KEY)
-                and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys
+                and line.startswith(KEY)
+                and line[len(KEY) : len(KEY) + 64].decode("latin-1") not in keys
             ):
                 continue
             try:

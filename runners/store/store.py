@@ -4,6 +4,7 @@
                                `open` where the next apply asks for rows again (`runners.store.faults`)
 <root>/steps/<step_id>.tmp/    unfinished: the next attempt reuses its whole rows and checkpoints
                                (`code.json` says which code made checkpoints; a row says it itself)
+<root>/steps/pulled-<step_id>.tmp/  a step that `xp pull` is copying, or was when it was killed
 <root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1

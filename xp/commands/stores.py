@@ -115,6 +115,21 @@ def bundle(
         say(f"{out}: {n_rows:,} rows. `xp rebuild --bundle {out} --store FOLDER` reads it")
 
 
+def pull(
+    other: Annotated[Path, typer.Argument(metavar="PATH", help="The other store; it is only read.")],
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Merge the finished steps and the studies of another store into this one."""
+    from xp.pull import pull as pull_steps
+    from xp.render.results import pulled_as_text
+
+    with exit_on_error():
+        found = pull_steps(store, other)
+        say(pulled_as_text(found))
+        if found.left:
+            raise typer.Exit(1)
+
+
 def rebuild(
     bundle: Annotated[
         Path | None,

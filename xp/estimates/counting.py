@@ -49,6 +49,9 @@ UNKNOWN_ANSWER_BYTES = 600
 SAMPLED = 64
 """Rows of a data set whose lengths are read."""
 
+_Trained = tuple[float, int, tuple[StepId, ...], tuple[int, ...]]
+"""Bytes per token, tokens that a side may have, data steps, and prompt forms, which cells share."""
+
 _Judged = tuple[str, StepId, int | None, ItemSlice | None]
 """Judge's key, examples, rows of a probe and slice of the examples."""
 
@@ -61,6 +64,9 @@ class WorkCounter:
     rates: TokenRates = field(default_factory=TokenRates)
     _prompts: dict[tuple[StepId, str], tuple[float, float, float]] = field(
         default_factory=dict[tuple[StepId, str], tuple[float, float, float]]
+    )
+    _trained: dict[_Trained, tuple[int, float, float]] = field(
+        default_factory=dict[_Trained, tuple[int, float, float]]
     )
     _judged: dict[_Judged, Questions | None] = field(default_factory=dict[_Judged, Questions | None])
     _example_bytes: dict[StepId, float] = field(default_factory=dict[StepId, float])
@@ -87,8 +93,6 @@ class WorkCounter:
     def _key(self, step: Step) -> tuple[object, ...] | None:
         """All that the work of a step depends on; settings by their identity, since cells share them."""
         match step:
-            case DataStep():
-                return ("data",)
             case GenerateStep(after=None):
                 asked = (step.examples, step.items, bool(step.slices))
                 return ("generate", id(step.model), id(step.prompt), id(step.decoding), *asked)
@@ -103,6 +107,8 @@ class WorkCounter:
                     return None
                 judges = tuple((key, id(judge)) for key, judge in step.judges.items())
                 return ("judge", judges, len(step.against), step.examples, answers.slices, *read)
+            case DataStep():
+                return ("data",)
             case _:
                 return None
 
@@ -194,9 +200,18 @@ class WorkCounter:
     ) -> tuple[int, float, float]:
         """Count rows, mean tokens of a row (of a pair, both sides with the prompt), and the longest side."""
         ratio = self._ratio(step.weights)
+        place = (ratio, most, tuple(data), tuple(map(id, step.prompts)))
+        if place not in self._trained:
+            self._trained[place] = self._read_training(ratio, most, data, step.prompts)
+        n_rows, mean, longest = self._trained[place]
+        return n_rows if step.rows is None else min(step.rows, n_rows), mean, longest
+
+    def _read_training(
+        self, ratio: float, most: int, data: Sequence[StepId], prompts: Sequence[PromptForm]
+    ) -> tuple[int, float, float]:
         n_rows, lengths = 0, list[float]()
         longest = 0.0
-        for data_id, form in zip(data, step.prompts, strict=True):
+        for data_id, form in zip(data, prompts, strict=True):
             data_id, answer = self._not_made_yet(data_id)
             rows = self._examples(data_id)
             n_rows += len(rows)
@@ -207,8 +222,7 @@ class WorkCounter:
                 sides = [min(most, prompt + n) for n in (tokens if answer is None else [answer] * 2)]
                 lengths.append(sum(sides))
                 longest = max(longest, *sides, 0.0)
-        n_drawn = n_rows if step.rows is None else min(step.rows, n_rows)
-        return n_drawn, fmean(lengths) if lengths else 0.0, longest
+        return n_rows, fmean(lengths) if lengths else 0.0, longest
 
     def _not_made_yet(self, data: StepId) -> tuple[StepId, float | None]:
         """Return the data step whose questions have pairs, at most all, and the tokens of an answer to one;

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from operator import attrgetter
+from typing import Any
 
 from dsl.engines.contract import ServerSettings
 from dsl.engines.transformers import Weights
@@ -79,21 +81,14 @@ class Estimates:
 def added(estimates: Iterable[Estimate]) -> Estimate:
     """Add up estimates; memory is that of the largest."""
     found = tuple(estimates)
-    return Estimate(
-        n_steps=sum(one.n_steps for one in found),
-        n_rows=sum(one.n_rows for one in found),
-        n_requests=sum(one.n_requests for one in found),
-        n_prompt_tokens=sum(one.n_prompt_tokens for one in found),
-        n_new_tokens=sum(one.n_new_tokens for one in found),
-        n_train_steps=sum(one.n_train_steps for one in found),
-        seconds=sum(one.seconds for one in found),
-        gpu_seconds=sum(one.gpu_seconds for one in found),
-        peak_memory_bytes=max((one.peak_memory_bytes for one in found), default=0),
-        usd=sum(one.usd for one in found),
-        n_measured=sum(one.n_measured for one in found),
-        n_uncounted=sum(one.n_uncounted for one in found),
-        n_unpriced=sum(one.n_unpriced for one in found),
-    )
+    columns = zip(*map(_SUMMED_OF, found), strict=True)  # none without an estimate
+    sums: dict[str, Any] = dict.fromkeys(_SUMMED, 0)
+    sums |= {name: sum(column) for name, column in zip(_SUMMED, columns, strict=False)}
+    return Estimate(**sums, peak_memory_bytes=max((one.peak_memory_bytes for one in found), default=0))
+
+
+_SUMMED = tuple(name for name in Estimate.__dataclass_fields__ if name != "peak_memory_bytes")
+_SUMMED_OF = attrgetter(*_SUMMED)
 
 
 def estimates_of(
@@ -117,7 +112,7 @@ def estimates_of(
     stated = {**_stated_sizes(diff), **rates.n_parameters}
     sizes: dict[str, ModelSize | None] = {}
     loaded: set[str] = set()
-    alike: dict[tuple[int, float], tuple[Estimate, Memory | None]] = {}
+    alike: dict[tuple[int, float], tuple[Estimate, ModelSize | None, Memory | None]] = {}
     """Work, which equal steps share, and the part of its rows that is made."""
     found: dict[StepId, Estimate] = {}
     memory: dict[StepId, Memory] = {}
@@ -126,16 +121,17 @@ def estimates_of(
         if work is None:
             found[step_id] = Estimate(n_uncounted=1)
             continue
-        size = None
-        if isinstance(work.model, Weights):
-            name = name_of(work.model)
-            if name not in sizes:
-                sizes[name] = model_size(work.model, stated)
-            size = sizes[name]
         share = rows[step_id].share_made if step_id in rows else 1.0
         if (id(work), share) not in alike:
-            alike[id(work), share] = _estimate(work.part(share), size, rates, here)
-        one, needed = alike[id(work), share]
+            size = None
+            if isinstance(work.model, Weights):
+                name = name_of(work.model)
+                if name not in sizes:
+                    sizes[name] = model_size(work.model, stated)
+                size = sizes[name]
+            one, needed = _estimate(work.part(share), size, rates, here)
+            alike[id(work), share] = one, size, needed
+        one, size, needed = alike[id(work), share]
         if isinstance(work.model, Weights) and size is not None and needed is not None:
             memory[step_id] = needed
             if work.model.affinity() not in loaded:

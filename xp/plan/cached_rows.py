@@ -52,6 +52,8 @@ class CachedRows:
 
     def n_rows(self, step_id: StepId) -> int:
         """Rows of a generate or judge step that is to run, which are there already."""
+        if not self._there:
+            return 0
         step = self.diff.plan.steps[step_id]
         if isinstance(step, GenerateStep):
             return len(self.answers(step_id))
@@ -74,7 +76,7 @@ class CachedRows:
             self._answers[step_id] = self._reused_answers(step_id)
         return self._answers[step_id]
 
-    @property
+    @cached_property
     def _store(self) -> Store:
         return Store(self.asked.store)
 

@@ -1,13 +1,15 @@
-"""Results of apply, adopt and verify as text."""
+"""Results of apply, adopt, pull and verify as text."""
 
 from typing import TYPE_CHECKING
 
+from dsl.messages import listed, one_line
 from dsl.plan.diff import Diff
 from xp.render.words import counted, each_error_once
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.adopt import Adopted
     from xp.apply import Applied
+    from xp.pull import Pulled
     from xp.remake import Remade
     from xp.verify import Verified
     from xp.verify_bundle import VerifiedBundle
@@ -58,6 +60,14 @@ def adopted_as_text(adopted: "Adopted") -> str:
     lines = [f"Adopted: {counted(adopted.n_answers, 'answer')}, {counted(adopted.n_verdicts, 'verdict')}."]
     lines += [f"  {n:,} not adopted: {why}" for why, n in adopted.left_out.items()]
     return "\n".join([*lines, "Next: `xp apply`, which asks for the rest."])
+
+
+def pulled_as_text(pulled: "Pulled") -> str:
+    """Summary of a pull: what came, what was there, and what was left and why."""
+    came = f"Pulled: {counted(pulled.n_steps, 'step')}; {pulled.n_there} were here already."
+    studies = [f"New here: {listed(pulled.studies)}."] if pulled.studies else []
+    left = [f"  not pulled: {step_id}: {one_line(why)}" for step_id, why in pulled.left.items()]
+    return "\n".join([came, *studies, *left, *map(one_line, pulled.notes)])
 
 
 def verified_as_text(verified: "Verified") -> str:
