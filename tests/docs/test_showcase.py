@@ -1,12 +1,13 @@
 """The showcase's page derives its tables from packed rows."""
 
+import re
 import zipfile
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from tests.docs.showcase import NO_ROWS, table
+from tests.docs.showcase import BUNDLE, NO_ROWS, table
 
 
 @pytest.fixture
@@ -34,3 +35,18 @@ def test_a_query_of_a_column_that_no_view_has_is_refused_before_there_are_rows(t
     assert table("select estimate from contrast_by_language_and_size", nowhere).endswith(f"\n{NO_ROWS}\n")
     with pytest.raises(duckdb.Error, match="estimated"):
         table("select estimated from contrast_by_language_and_size", nowhere)
+
+
+def test_every_number_of_a_finding_stands_in_the_table_below_it() -> None:
+    """Shares in percent and differences in points, as the rows have them once they are rounded."""
+    page = (BUNDLE.parent / "showcase.md").read_text("utf-8")
+    n_said, wrong = 0, list[str]()
+    for section in page.split("\n## ")[1:]:
+        told, _, made = section.partition("<!-- [[[cog")
+        rows = "\n".join(line for line in made.splitlines() if line.startswith("|"))
+        in_table = {round(100 * abs(float(number))) for number in re.findall(r"-?\d+(?:\.\d+)?", rows)}
+        said = re.findall(r"\d+(?=%)|(?<=\[)-?\d+|-?\d+(?=\]| \[)", told) if rows else []
+        n_said += len(said)
+        wrong += [f"{section.splitlines()[0]}: {one}" for one in said if abs(int(one)) not in in_table]
+    assert not wrong
+    assert n_said > 40
