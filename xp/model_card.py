@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsl.steps.steps import DataStep, DpoStep, SftStep
+from dsl.errors import DataError
+from dsl.steps.steps import DataStep, PairsStep
+from dsl.steps.training_steps import TuningStep
 from dsl.values import StepId
 from runners.store.store import Store, read_step
 from warehouse.connect import connect
@@ -40,13 +42,22 @@ order by all
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of one language that a model was trained on."""
+
+    step: DataStep
+    are_questions: bool
+    """Their answers were sampled and ranked in the study."""
+
+
+@dataclass(frozen=True)
 class Card:
     """Contents of a model card."""
 
     step_id: StepId
-    trainings: Sequence[SftStep | DpoStep]
+    trainings: Sequence[TuningStep]
     """The first one first."""
-    data: Sequence[Sequence[DataStep]]
+    data: Sequence[Sequence[Rows]]
     """The rows of each training."""
     is_adapter: bool
     questions: Sequence[str]
@@ -56,17 +67,10 @@ class Card:
 
     @classmethod
     def read(
-        cls, step_id: StepId, trainings: Sequence[SftStep | DpoStep], store: Store, *, is_adapter: bool
+        cls, step_id: StepId, trainings: Sequence[TuningStep], store: Store, *, is_adapter: bool
     ) -> "Card":
-        """Read a step's rows in the warehouse. Raises WarehouseError."""
-        data = [
-            [
-                found
-                for one in (step.train if isinstance(step, SftStep) else step.pairs)
-                if isinstance(found := read_step(store.step_folder(one)), DataStep)
-            ]
-            for step in trainings
-        ]
+        """Read a step's rows in the warehouse. Raises WarehouseError and DataError."""
+        data = [[_rows_of(one, store) for one in step.data] for step in trainings]
         with connect(store.warehouse, read_only=True) as connection:
             asked = fetch(
                 connection,
@@ -80,3 +84,12 @@ class Card:
         confirmatory = [row for row in contrasts if row["family"] == "confirmatory"]
         questions = tuple(dict.fromkeys(str(row["question"]) for row in asked))
         return cls(step_id, trainings, data, is_adapter, questions, scores, confirmatory or contrasts)
+
+
+def _rows_of(step_id: StepId, store: Store) -> Rows:
+    step = read_step(store.step_folder(step_id))
+    if isinstance(step, PairsStep):
+        return Rows(_rows_of(step.examples, store).step, are_questions=True)
+    if not isinstance(step, DataStep):
+        raise DataError(f"{store.step_folder(step_id)}: its settings cannot be read. Apply the study again")
+    return Rows(step, are_questions=False)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, DataError, OutputError
 from dsl.messages import listed, one_line, scrub, suggest
-from dsl.steps.steps import DpoStep, SelectStep, SftStep
+from dsl.steps.training_steps import TRAININGS, PreferenceStep, SelectStep, TuningStep
 from dsl.values import StepId
 from runners.store.digests import Damaged
 from runners.store.store import Store, read_step
@@ -24,7 +24,7 @@ from xp.model_card import Card
 from xp.render.card import card_as_markdown
 from xp.studies import checks_of
 
-_KINDS = ("sft", "dpo", "select")
+_KINDS = (*TRAININGS, "select")
 _ADAPTER, _MODEL, _POLICY = "adapter", "model", "policy"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -101,24 +101,24 @@ def _step_of(target: str, store: Store) -> StepId:
         raise ArgumentError(f"`{target}` has {len(found)} trained models. Name one: {listed(found, 20)}")
     known = "" if trained else "; the store has none"
     raise ArgumentError(
-        f"`{target}` is no finished training step (sft, dpo or select), and no experiment with one{known}."
+        f"`{target}` is no finished training step ({listed(_KINDS)}), and no experiment with one{known}."
         f" {suggest(target, trained)}"
     )
 
 
-def _chain(step_id: StepId, store: Store) -> tuple[SftStep | DpoStep, ...]:
+def _chain(step_id: StepId, store: Store) -> tuple[TuningStep, ...]:
     """Return the trainings that a model went through, the first one first."""
     step = read_step(store.step_folder(step_id))
     if isinstance(step, SelectStep):
         facts = read_record(store.step_folder(step_id) / "outcome.json", Outcome).facts
         return _chain(str(facts["trial_id"]), store)
-    if not isinstance(step, SftStep | DpoStep):
+    if not isinstance(step, TuningStep):
         raise DataError(f"{store.step_folder(step_id)}: its settings cannot be read. Apply the study again")
-    before = _chain(step.policy, store) if isinstance(step, DpoStep) and step.policy else ()
+    before = _chain(step.policy, store) if isinstance(step, PreferenceStep) and step.policy else ()
     return (*before, step)
 
 
-def _write_adapter(step: SftStep | DpoStep, source: Path, out: Path) -> None:
+def _write_adapter(step: TuningStep, source: Path, out: Path) -> None:
     """Copy an adapter, with the name of its base in the place of this machine's path to it."""
     for file in sorted((source / _ADAPTER).glob("*.safetensors")):
         shutil.copyfile(file, out / file.name)
@@ -129,7 +129,7 @@ def _write_adapter(step: SftStep | DpoStep, source: Path, out: Path) -> None:
     (out / "adapter_config.json").write_text(text, "utf-8")
 
 
-def _write_model(step: SftStep | DpoStep, source: Path, store: Store, out: Path) -> None:
+def _write_model(step: TuningStep, source: Path, store: Store, out: Path) -> None:
     from runners.models.loading import load
 
     loaded = load(step.weights, source, store.cache)

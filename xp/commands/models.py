@@ -14,7 +14,7 @@ def push(
         str,
         typer.Argument(
             metavar="STEP|SPEC|EXPERIMENT",
-            help="A finished sft, dpo or select step, or a study that trains one model.",
+            help="A finished training or select step, or a study that trains one model.",
         ),
     ],
     out: Annotated[

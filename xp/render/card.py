@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dsl.data.source import HubSource
 from dsl.messages import one_line
-from dsl.steps.steps import DataStep, DpoStep, SftStep
+from dsl.steps.steps import DataStep
 from dsl.steps.training_settings import EVALUATION
+from dsl.steps.training_steps import PreferenceStep, TuningStep
 from warehouse.report.markdown import escaped
 
 if TYPE_CHECKING:
-    from xp.model_card import Card, Row
+    from xp.model_card import Card, Row, Rows
 
 
 def card_as_markdown(card: "Card") -> str:
@@ -40,7 +41,7 @@ def _header(card: "Card") -> str:
     from huggingface_hub import ModelCardData
 
     base = card.trainings[-1].weights
-    rows = [one for data in card.data for one in data]
+    rows = [one.step for data in card.data for one in data]
     found: Any = ModelCardData(
         base_model=base.hub,
         library_name="peft" if card.is_adapter else "transformers",
@@ -59,32 +60,40 @@ def _pinned(card: "Card") -> str:
     return f" ({escaped(pin)})" if pin else ""
 
 
-def _training(step: SftStep | DpoStep, data: Sequence[DataStep]) -> Iterator[str]:
+def _training(step: TuningStep, data: Sequence["Rows"]) -> Iterator[str]:
     rows = "all rows" if step.rows is None else f"{step.rows:,} rows"
     yield "\n".join(
         [
             f"Trained on {rows} of:",
             "",
             *(
-                f"- {escaped(one.source.title if isinstance(one.source, HubSource) else _name_of(one))},"
-                f" {escaped(one.language)}"
+                f"- {escaped(_name_of(one.step))}, {escaped(one.step.language)}"
+                f"{': its questions, with answers sampled and ranked in the study' if one.are_questions else ''}"
                 for one in data
             ),
         ]
     )
     settings: dict[str, Any] = {
         "seed": step.seed,
-        **({"beta": step.beta, "loss_type": step.loss_type} if isinstance(step, DpoStep) else {}),
+        **_loss(step),
         **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
-        **step.training.model_dump(
-            exclude_none=True, exclude=None if step.validation else frozenset(EVALUATION)
-        ),
+        **step.training.model_dump(exclude_none=True, exclude=None if step.validation else set(EVALUATION)),
     }
     yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
 
 
+def _loss(step: TuningStep) -> dict[str, Any]:
+    """Return the settings of a loss on pairs, which its kind of step has beside those of all."""
+    if not isinstance(step, PreferenceStep):
+        return {}
+    others = {*PreferenceStep.model_fields, "ref_logps"}
+    return {name: getattr(step, name) for name in type(step).model_fields if name not in others}
+
+
 def _name_of(data: DataStep) -> str:
-    """Return the name of a file, without its place on this machine."""
+    """Return a data set's name on the hub, or that of a file without its place on this machine."""
+    if isinstance(data.source, HubSource):
+        return data.source.title
     return data.source.title.replace("\\", "/").rpartition("/")[2]
 
 

@@ -16,7 +16,11 @@ from dsl.steps.training_settings import Training
 from runners.execution import gpus
 from runners.execution.events import Ended, Event
 from runners.execution.executors import local
-from runners.execution.processes import Job, _error, per_process
+from runners.execution.processes import (
+    Job,
+    _error,  # pyright: ignore[reportPrivateUsage]
+    per_process,
+)
 from runners.models.loading import load_to_train
 from runners.store.store import Store
 from runners.training.trainer import BatchTooLarge
@@ -92,7 +96,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path, kind: str) -> None:
     step, found = study(tmp_path, kind, per_device_train_batch_size=4, save_steps=3)
     run(step, found, tmp_path / "one")
     told: list[tuple[int, int]] = []
-    shared = replace(found, n_processes=2, report=lambda done, total: told.append((done, total)))
+
+    def report(done: int, total: int) -> None:
+        told.append((done, total))
+
+    shared = replace(found, n_processes=2, report=report)
     made = run(step, shared, tmp_path / "two")
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, two = (
@@ -133,12 +141,10 @@ def test_a_spec_gives_a_training_two_processes_and_no_other_id(tmp_path: Path) -
         "methods": {"sft": {"method": "sft", "train": "rows", "training": settings}},
         "decoding": {"max_new_tokens": 8},
     }
-    plans = []
-    for name, more in (("alone", {}), ("shared", {"resources": given})):
-        spec = tmp_path / f"{name}.yaml"
-        spec.write_text(yaml.safe_dump(study | more), "utf-8")
-        plans.append(plan_of(spec))
-    alone, plan = plans
+    specs = {"alone": study, "shared": study | {"resources": given}}
+    for name, spec in specs.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec), "utf-8")
+    alone, plan = (plan_of(tmp_path / f"{name}.yaml") for name in specs)
     assert plan.steps.keys() == alone.steps.keys()
     todo = {step_id: step for step_id, step in plan.steps.items() if step.kind in {"data", "sft"}}
     events: list[Event] = []

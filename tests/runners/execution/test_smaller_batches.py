@@ -41,11 +41,12 @@ def test_batches_are_halved_and_odd_ones_split_as_they_can_be(size: int, sizes: 
 def study(folder: Path, kind: str, **training: Any) -> tuple[TuningStep, StepContext]:
     rows_of = {"sft": "instructions", "dpo": "preferences"}[kind]
     found, (english,) = inputs(folder / "data", en=rows(rows_of, "en"))
+    arguments: dict[str, Any] = {"max_steps": 4, "learning_rate": 5e-3, **training}
     settings: dict[str, Any] = {
         "weights": WEIGHTS,
         "prompts": (chat_form(),),
         "adapter": Adapter(r=8, lora_alpha=16),
-        "training": Training(**{"max_steps": 4, "learning_rate": 5e-3, **training}),
+        "training": Training(**arguments),
         "seed": 0,
     }
     step = SftStep(train=(english,), **settings) if kind == "sft" else DpoStep(pairs=(english,), **settings)

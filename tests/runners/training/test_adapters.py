@@ -43,17 +43,16 @@ KINDS: dict[str, dict[str, Any]] = {
 def study(folder: Path, **changes: Any) -> tuple[SftStep, Any]:
     found, (english,) = inputs(folder / "data", en=rows("instructions", "en"))
     settings: dict[str, Any] = {"max_steps": 3, "learning_rate": 5e-3, **changes.pop("training", {})}
-    step = SftStep(
-        **{
-            "weights": WEIGHTS,
-            "train": (english,),
-            "prompts": (chat_form(),),
-            "adapter": Adapter(r=8, lora_alpha=16),
-            "training": Training(**settings),
-            "seed": 0,
-            **changes,
-        }
-    )
+    fields: dict[str, Any] = {
+        "weights": WEIGHTS,
+        "train": (english,),
+        "prompts": (chat_form(),),
+        "adapter": Adapter(r=8, lora_alpha=16),
+        "training": Training(**settings),
+        "seed": 0,
+        **changes,
+    }
+    step = SftStep(**fields)
     (folder / "out").mkdir(exist_ok=True)
     return step, found
 
@@ -103,7 +102,7 @@ def test_what_is_loaded_answers_as_what_was_trained(
     assert written(loaded.model) == trained["tokens"]
     assert (logits_of(load(WEIGHTS, None, tmp_path).model) == before).all()
 
-    whole = load_to_train(WEIGHTS, tmp_path / "out", tmp_path).model
+    whole: Any = load_to_train(WEIGHTS, tmp_path / "out", tmp_path).model
     is_tied = whole.get_input_embeddings().weight is whole.get_output_embeddings().weight
     assert (
         whole.config.tie_word_embeddings
