@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dsl.data.records import TrainMetric
 from dsl.errors import StepFailed
@@ -39,7 +39,7 @@ def recorder(
     `seconds` and `n_tokens` are those of an earlier attempt, from which they go on.
     """
     import torch
-    from accelerate import PartialState
+    from accelerate import PartialState  # pyright: ignore[reportMissingTypeStubs]
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):
@@ -57,7 +57,7 @@ def recorder(
         ) -> None:
             report(state.global_step, state.max_steps)
             # of several processes, one may see it before the others; they look after each checkpoint alone
-            if args.world_size == 1 and not control.should_training_stop and spending.is_spent():
+            if cast(Any, args).world_size == 1 and not control.should_training_stop and spending.is_spent():
                 control.should_save = True
 
         def on_log(

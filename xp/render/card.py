@@ -68,7 +68,7 @@ def _training(step: TuningStep, data: Sequence["Rows"]) -> Iterator[str]:
             "",
             *(
                 f"- {escaped(_name_of(one.step))}, {escaped(one.step.language)}"
-                f"{': its questions, with answers sampled and ranked in the study' if one.are_questions else ''}"
+                f"{', answers to its questions, ranked in the study' if one.are_questions else ''}"
                 for one in data
             ),
         ]
