@@ -28,7 +28,11 @@ def test_the_package_they_need_is_named_with_the_command_that_installs_it(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(quantized, "find_spec", lambda name: None)
+
+    def nothing(name: str) -> None:
+        assert name == "bitsandbytes"
+
+    monkeypatch.setattr(quantized, "find_spec", nothing)
     with pytest.raises(DataError, match=r"needs the package bitsandbytes: pip install 'xp-lab\[qlora\]'"):
         quantized.check_quantizable()
 

@@ -267,7 +267,7 @@ def test_a_training_on_more_gpus_than_there_are_is_refused_before_anything_runs(
     )
     found = r"`resources\.sft\.num_gpus` is 4, and this machine has 2 that it may use"
     with pytest.raises(XpError, match=found):
-        run({step_id(train): train}, tmp_path, resources={"sft": Resources(num_gpus=4)})
+        run({step_id(train): train}, tmp_path, resources={"sft": Resources.model_validate({"num_gpus": 4})})
 
 
 def seen_here() -> str | None:
