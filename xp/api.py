@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,7 @@ class Study:
         allow_env: bool = False,
         report: bool = True,
         watch: "Watch | None" = None,
+        check: Callable[[], None] | None = None,
     ) -> "Applied":
         """Run the steps that have no result, load them into the warehouse, and write the report.
 
@@ -77,6 +78,7 @@ class Study:
             allow_env: Allow the store, from now on, to send servers the environment variables in the plan.
             report: Write the report.
             watch: Called with each event as it happens.
+            check: Called once the store is locked, before anything is run; what it raises ends the apply.
 
         Raises:
             SpecError: the spec is invalid.
@@ -109,6 +111,7 @@ class Study:
             jobs=jobs,
             in_process=in_process,
             watch=watch,
+            check=check,
         )
         if not report:
             return applied
