@@ -131,7 +131,7 @@ def test_a_plan_counts_each_answer_once_in_the_line_of_its_method_and_at_most(tm
         "data": (0, False),
         "told": (2 * N_ITEMS, True),
         "bare": (2 * N_ITEMS, True),
-        "urial": (2 * N_ITEMS, False),
+        "urial": (2 * N_ITEMS, True),
     }
     assert planned.estimates.total().n_requests == 3 * N_ITEMS
 
