@@ -134,7 +134,7 @@ def rebuild(
 def doctor(
     specs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SPEC]...", help="Specs whose models and servers are to be looked for."),
+        typer.Argument(metavar="[SPEC]...", help="Specs whose lock, models and servers are to be looked at."),
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
