@@ -18,7 +18,7 @@ from dsl.errors import SpecError
 from dsl.steps.steps import SequentialTestStep
 from runners.store.looks import last_look
 from runners.store.store import Store
-from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
+from tests.runners.engines.fake_server import Asked, Running, Said, chat, completion, serving
 from tests.xp.test_apply_served import served
 from warehouse.report import write_report
 from warehouse.report.reading import read_study
@@ -75,6 +75,12 @@ def is_told(asked: Asked) -> bool:
 
 def better_when_told(asked: Asked) -> Said:
     return completion("right" if is_told(asked) else "wrong")
+
+
+def judging_when_told(asked: Asked) -> Said:
+    if asked.path.endswith("chat/completions"):
+        return chat(json.dumps({"clarity": {"reason": "read", "score": 4}}))
+    return better_when_told(asked)
 
 
 def equal(asked: Asked) -> Said:
@@ -197,6 +203,31 @@ def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_othe
     assert "after Holm's correction of e-values" in text
     assert "Sign-flip permutation test" not in text
     assert "need not hold at 95%" in text
+
+
+def test_view_and_report_say_what_stopping_saved(tmp_path: Path):
+    judge = {"judge": "rubric", "aspects": ["clarity"]}
+    with serving(judging_when_told) as server:
+        opinion = {**judge, "model": served(server)}
+        spec = write_study(tmp_path, server, judges={"correct": {"judge": "contains"}, "opinion": opinion})
+        store = run(spec)
+    n = settled_look(store).n
+    n_left = N_ITEMS - n
+    tokens = rows(
+        store,
+        "select sum(n_tokens) from (select sum(n_prompt_tokens + n_new_tokens) as n_tokens from completions"
+        " where method <> 'urial' union all select sum(n_prompt_tokens + n_new_tokens) from verdicts"
+        " where method <> 'urial')",
+    )[0][0]
+    place = ("stops", "gain", "excludes 0, 6 looks", "sums", "en", "m")
+    assert rows(store, "from saved_by_stopping") == [
+        (*place, N_ITEMS, n, 4 * n_left, round(tokens * n_left / n))
+    ]
+    says = contrasts(read_study(store / "warehouse.duckdb", "stops")).says
+    assert any(
+        f"Of {N_ITEMS} items {n} were asked of each side, which saved {4 * n_left} requests and about" in one
+        for one in says
+    )
 
 
 def test_plan_and_status_say_what_was_saved(tmp_path: Path):
