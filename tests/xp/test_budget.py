@@ -123,7 +123,7 @@ def test_a_plan_says_what_is_spent_what_is_left_and_if_the_estimate_fits(tmp_pat
         change(spec, budget={"tokens": 10_000})
         limit, text = planned()
         assert (limit["spent"], limit["left"], limit["fits"]) == (30, 9_970, True)
-        assert 0 < limit["estimated"] < estimate, "kept rows cost nothing"
+        assert 0 < limit["estimated"] < estimate, "reused rows cost nothing"
         applied_to(spec)
         limit, text = planned()
         assert (limit["spent"], limit["estimated"], limit["fits"]) == (60, 0, True)

@@ -36,6 +36,7 @@ from warehouse.statistics.pairs import (
     read_pairs,
 )
 from warehouse.statistics.sequential import STOPPED, SequentialTest, paired_test, stopping_seeds
+from warehouse.statistics.stopped import mark_stopped, stopped_contrasts, stopped_methods
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -48,6 +49,9 @@ _TREND = (
 )
 """Place of a trend, with nulls where it is of scores or of one language; `trends.sql` makes what it is
 computed from."""
+
+_TESTED_TREND = ("standard_error", "df", "ci_low", "ci_high", "p_value", "crossing_low", "crossing_high")
+"""Columns of a trend that hold for a fixed number of items."""
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """Tables computed in Python for one model on one data set, beside the materialised views."""
@@ -124,8 +128,14 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
             connection, "select contrast from contrasts where experiment = ? and is_noise", (experiment,)
         )
     }
+    decided = stopped_contrasts(connection, experiment)
     gaps = [
-        place | _gap(gap, seeds.of(cells_of_gap(place), place["measure"], gap.is_paired))
+        place
+        | _gap(
+            gap,
+            seeds.of(cells_of_gap(place), place["measure"], gap.is_paired),
+            decided.get(place["contrast"]),
+        )
         for place, gap in gaps_between_languages(connection, experiment, pairs)
         if place["contrast"] not in noise
     ]
@@ -137,6 +147,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         experiment,
         _strengths(fetch(connection, compared, {"experiment": experiment})),
     )
+    mark_stopped(connection, slice_, ("method_strengths", *(file.stem for file in table_files())))
     for table in ("slice_models", "verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
         connection.execute(f"drop table temp.{table}")
     connection.execute("drop table temp.paired_scores")
@@ -150,7 +161,7 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
     """
     run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
     connection.execute("delete from size_trends where experiment = ?", [experiment])
-    _insert(connection, "size_trends", experiment, _trends(connection))
+    _insert(connection, "size_trends", experiment, _trends(connection, experiment))
     connection.execute("drop table temp.size_trends_items")
     connection.execute("delete from contrasts_beside_people where experiment = ?", [experiment])
     _insert(
@@ -217,15 +228,16 @@ def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     return bounds_for_unscored(of, against, low, high)
 
 
-def _gap(gap: Gap, seeds: Seeds) -> dict[str, Any]:
+def _gap(gap: Gap, seeds: Seeds, stopped_by: str | None) -> dict[str, Any]:
     over_seeds = seeds.estimate(gap.over_items)
-    tested = _tested(replace(gap, over_seeds=over_seeds).test)
+    tested = _tested(None if stopped_by else replace(gap, over_seeds=over_seeds).test)
     return {
         "estimate": gap.estimate,
         **tested,
         **_seeds(seeds, over_seeds),
         "n": gap.n,
         "is_paired": gap.is_paired,
+        "stopped_by": stopped_by,
     }
 
 
@@ -238,7 +250,7 @@ def _seeds(seeds: Seeds, over_seeds: Estimate | None) -> dict[str, Any]:
     }
 
 
-def _trends(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+def _trends(connection: duckdb.DuckDBPyConnection, experiment: str) -> list[dict[str, Any]]:
     """Trends over the models of each place, from a table of a value for each place, model and item."""
     counted = f"""
         select {", ".join(_TREND)}, count(distinct model) as n_models
@@ -249,10 +261,15 @@ def _trends(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         select value, num_parameters, model, item, variance_of_seeds, n_seeds, n_seeds_missing
         from size_trends_items where {place_is} order by model, num_parameters, item
     """
-    return [
-        place | _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy())
-        for place in fetch(connection, counted)
-    ]
+    contrasts, methods = stopped_contrasts(connection, experiment), stopped_methods(connection, experiment)
+    found: list[dict[str, Any]] = []
+    for place in fetch(connection, counted):
+        trend = _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy())
+        stopped_by = contrasts.get(place["contrast"]) if place["contrast"] else methods.get(place["of"])
+        if stopped_by:
+            trend |= dict.fromkeys(_TESTED_TREND) | {"stopped_by": stopped_by}
+        found.append(place | trend)
+    return found
 
 
 def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:

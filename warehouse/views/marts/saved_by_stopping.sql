@@ -4,7 +4,7 @@
 -- none were counted. Nothing is saved where the contrast was not settled before its last item.
 select
     experiment,
-    contrast,
+    stopped_by as contrast,
     stopping_rule,
     dataset,
     language,
@@ -13,6 +13,6 @@ select
     max(n_asked) as n_asked,
     round(sum(n_requests * (n_items - n_asked) / n_asked))::bigint as n_requests_saved,
     round(sum(n_tokens * (n_items - n_asked) / n_asked))::bigint as n_tokens_saved
-from stopped_cells
+from stopped_items
 group by all
 order by all
