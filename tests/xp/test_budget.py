@@ -11,9 +11,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from dsl.checks.load import load
-from dsl.errors import SpecError
+from dsl.errors import ArgumentError, SpecError
 from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import GenerateStep
 from runners.store import spending
@@ -25,9 +26,11 @@ from tests.xp import test_training_killed as trained_study
 from tests.xp.small_study import apply_to_end, begin_apply, wait_for, workers_of
 from xp import load as load_study
 from xp.apply import Applied, apply
+from xp.cli import app
 from xp.estimates.budget import Limit, limits_of
 from xp.estimates.estimating import Estimate
 from xp.plan.published import plan_schema
+from xp.remake import remake
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of
 
@@ -188,6 +191,27 @@ def test_an_error_of_the_server_is_free_and_a_reply_that_is_lost_is_not(tmp_path
         answered = sum("3 + 3" not in asked.prompt for asked in server.asked)
         rest = spent_on(spec).tokens - PER_REQUEST * answered
         assert rest == 0 if is_free else rest == most_of(folder)
+
+
+def test_rows_that_are_made_again_to_be_compared_are_paid_by_their_study(tmp_path: Path):
+    most = most_of(tmp_path)
+    with serving(answer) as server:
+        spec = write_study(tmp_path / "study", server, {"tokens": 10_000})
+        store = tmp_path / "study" / "store"
+        applied_to(spec)
+        made = remake(store, 0.5, seed=0, allow_env=True)
+        assert (made.n_rows, made.faults, made.stopped) == (N_ITEMS // 2, (), "")
+        assert spent_on(spec).tokens == (N_ITEMS + N_ITEMS // 2) * PER_REQUEST
+
+        change(spec, budget={"tokens": most + 105})
+        said = CliRunner().invoke(app, ["verify", "--remake", "100%", "--allow-env", "--store", str(store)])
+        assert (said.exit_code, "0 of 6 rows of models made again" in said.output) == (3, True), said.output
+        assert "Stopped by the budget: the budget of" in said.output
+        assert spent_on(spec).tokens == (N_ITEMS + N_ITEMS // 2 + 2) * PER_REQUEST
+
+        spec.rename(spec.with_name("elsewhere.yaml"))
+        with pytest.raises(ArgumentError, match="served has a budget"):
+            remake(store, 1.0, seed=0, allow_env=True)
 
 
 # ---------------------------------------------------------------- processes

@@ -200,7 +200,7 @@ def verify(
     from xp.render.results import bundle_verified_as_text, remade_as_text, verified_as_text
 
     with exit_on_error():
-        part, faults, steps = share_of(share), 0, None
+        part, faults, steps, stopped = share_of(share), 0, None, ""
         if bundle is not None:
             from xp.verify_bundle import verify_bundle
 
@@ -218,6 +218,6 @@ def verify(
 
             made = remake(store, part, seed, allow_env=allow_env, only=steps)
             say(remade_as_text(made, seed))
-            faults += len(made.faults)
-        if faults:
-            raise typer.Exit(1)
+            faults, stopped = faults + len(made.faults), made.stopped
+        if faults or stopped:
+            raise typer.Exit(1 if faults else 3)
