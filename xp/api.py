@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from dsl.checks.load import experiment_name
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.diff import Diff
+from dsl.spec.budget import Use
 from dsl.values import StepId
 from xp.studies import diff_for, unlike_applied, warehouse_of
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
     from xp.apply import Applied, Watch
+    from xp.estimates.budget import Limit, LimitName
     from xp.estimates.estimating import Estimates
     from xp.needed import Needed
     from xp.plan.asked import Asked
@@ -64,6 +66,7 @@ class Study:
         allow_env: bool = False,
         report: bool = True,
         watch: "Watch | None" = None,
+        check: Callable[[], None] | None = None,
     ) -> "Applied":
         """Run the steps that have no result, load them into the warehouse, and write the report.
 
@@ -77,6 +80,7 @@ class Study:
             allow_env: Allow the store, from now on, to send servers the environment variables in the plan.
             report: Write the report.
             watch: Called with each event as it happens.
+            check: Called once the store is locked, before anything is run; what it raises ends the apply.
 
         Raises:
             SpecError: the spec is invalid.
@@ -109,6 +113,7 @@ class Study:
             jobs=jobs,
             in_process=in_process,
             watch=watch,
+            check=check,
         )
         if not report:
             return applied
@@ -176,16 +181,28 @@ class Planned:
 
         return estimates_of(self.overview.asked, self.overview.rows)
 
+    @cached_property
+    def budget(self) -> "Mapping[LimitName, Limit]":
+        """Limits of the study's budget beside what is spent and what is estimated; empty without one."""
+        from runners.store.store import Store
+        from xp.estimates.budget import limits_of
+
+        budget = self.diff.plan.execution.budget
+        if budget is None:
+            return {}
+        spent = Store(self.store).spent(self.diff.plan.study.experiment) or Use()
+        return limits_of(budget, spent, self.estimates.total())
+
     def __repr__(self) -> str:
         return self.as_text()
 
     def as_text(self, width: int | None = None) -> str:
         """Return one screen of text; sentences are broken at `width` cells, or nowhere."""
-        from xp.render.estimates import estimate_columns, estimate_sentences
+        from xp.render.estimates import budget_sentences, estimate_columns, estimate_sentences
         from xp.render.plan import COLUMNS, plan_as_text
 
         columns = (*COLUMNS, *estimate_columns(self.estimates))
-        more = tuple(estimate_sentences(self.diff, self.estimates))
+        more = (*estimate_sentences(self.diff, self.estimates), *budget_sentences(self.budget))
         return plan_as_text(self.overview, self.power, columns, more, width)
 
     def needed(self, effect: float) -> "Sequence[Needed]":
@@ -204,7 +221,7 @@ class Planned:
         """The plan in the form that programs can rely on."""
         from xp.plan.published import published
 
-        return published(self.overview, self.power, self.estimates, self.targets)
+        return published(self.overview, self.power, self.estimates, self.budget, self.targets)
 
 
 @dataclass(frozen=True)

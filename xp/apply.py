@@ -96,13 +96,23 @@ class Applied:
 
 
 def apply(
-    diff: Diff, store_root: Path, *, jobs: int | None = None, in_process: bool = False, watch: Watch = ignore
+    diff: Diff,
+    store_root: Path,
+    *,
+    jobs: int | None = None,
+    in_process: bool = False,
+    watch: Watch = ignore,
+    check: Callable[[], None] | None = None,
 ) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
     Steps run where the spec says; on this machine at most `jobs` at once (None: one, or one on each GPU), or
     all of them in this process. The store may have changed since the diff was made: what was done meanwhile
     is not done again, what is gone is done again.
+
+    Args:
+        check: Called once the store is locked, before anything is run or recorded; what it raises ends the
+            apply.
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
@@ -128,6 +138,8 @@ def apply(
         )
     refuse_moved(diff, store.cache)
     with store.lock(), _ended_by_signals():
+        if check is not None:
+            check()
         ledger = _Ledger(store, study, diff.plan.steps, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
         if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):

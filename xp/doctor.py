@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from dsl.data.records import Run, read_record
-from dsl.errors import DataError, SpecError, WarehouseError
+from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseError
 from dsl.messages import listed
 from runners.execution.versions import ROOT
 from runners.store.store import Store
+from xp.lock import lock_file
 from xp.reach import servers
 from xp.render.words import counted
 from xp.server_check import check_server
@@ -218,7 +219,11 @@ def _spec(spec: Path, root: Path) -> Iterator[Finding]:
             name, "fault", f"{counted(len(error.problems), 'problem')}, the first: {error.problems[0]}"
         )
         return
+    except ArgumentError as error:  # a lock that is none
+        yield Finding(str(lock_file(spec)), "fault", str(error))
+        return
     yield Finding(name, "ok", f"valid; {len(found.todo)} of {len(found.plan.steps)} steps to run")
+    yield from _lock(spec, found.moved)
     for line in found.reach:
         is_lacking = line.startswith("not ready: ")
         yield Finding(name, "fault" if is_lacking else "note", line)
@@ -226,3 +231,16 @@ def _spec(spec: Path, root: Path) -> Iterator[Finding]:
     for settings in servers(found.plan.steps.values()):
         is_fine, says = check_server(settings, allowed)
         yield Finding(name, "ok" if is_fine else "fault", says)
+
+
+def _lock(spec: Path, moved: Sequence[Problem]) -> Iterator[Finding]:
+    """Look at a spec's lock, where it has one, without a network."""
+    path = lock_file(spec)
+    if moved:
+        more = f", and {len(moved) - 1} more have moved" if len(moved) > 1 else ""
+        remedy = "`xp drift` names all that moved, `xp apply --update-lock` takes it as it is"
+        yield Finding(str(path), "fault", f"{moved[0]}{more}: apply refuses the study. {remedy}")
+    elif path.exists():
+        yield Finding(
+            str(path), "ok", "files and packages are as it says; `xp drift` asks the hub and servers"
+        )

@@ -171,6 +171,8 @@ def _more(all_now: Estimate, n: int, n_now: int) -> Estimate:
         n_train_steps=ceil(share * all_now.n_train_steps),
         seconds=share * all_now.seconds,
         gpu_seconds=share * all_now.gpu_seconds,
+        device_seconds=share * all_now.device_seconds,
+        n_served_tokens=ceil(share * all_now.n_served_tokens),
         usd=share * all_now.usd,
     )
 

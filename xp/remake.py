@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsl.data.records import read_record
 from dsl.engines.recorded import Settings as RecordedAnswers
-from dsl.errors import ArgumentError
+from dsl.errors import ArgumentError, BudgetSpent
 from dsl.messages import one_line, shorten
+from dsl.plan.study import Study
+from dsl.spec.budget import Budget, Charge
 from dsl.steps import identity
 from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from dsl.values import StepId
 from runners.execution.attempt import in_one_line
 from runners.steps import find_runner
 from runners.store.digests import INCIDENTAL
+from runners.store.spending import charged
 from runners.store.step_io import StepContext
 from runners.store.store import Store, read_step
+from xp.plan.differences import document_of
 from xp.reach import calls, remote_code
 from xp.studies import checks_of
 
@@ -45,6 +50,8 @@ class Remade:
     """Steps of another version of xp, or whose inputs have changed: of these none were drawn."""
     faults: tuple[str, ...]
     """In sentences, each beginning with its step."""
+    stopped: str = ""
+    """Reason why the drawn rows are not all made: the budget of their study has no room."""
 
 
 def remake(
@@ -57,6 +64,8 @@ def remake(
 ) -> Remade:
     """Make a share of the answers and verdicts of models again, and compare them with those in the store.
 
+    A study with a budget pays for its steps, of which the first study that asked for one is meant.
+
     Args:
         share: Part of the rows, above 0 and at most 1.
         seed: Of the draw.
@@ -65,7 +74,8 @@ def remake(
         only: The steps to draw from; all by default.
 
     Raises:
-        ArgumentError: a server would be asked, or a model's own code run, and that is not allowed.
+        ArgumentError: a server would be asked, or a model's own code run, and that is not allowed; or a study
+            has spent of a budget that its spec does not tell any more.
         StoreLocked: an apply is at work on the store.
     """
     store = Store(root)
@@ -77,12 +87,37 @@ def remake(
         rows = {step_id: _rows(store.step_folder(step_id)) for step_id in steps}
         places = [(step_id, key) for step_id, found in rows.items() for key in _keys(found)]
         drawn = random.Random(seed).sample(places, math.ceil(share * len(places)))
-        n_rows, faults = 0, list[str]()
+        charges = _charges(store)
+        n_rows, faults, stopped = 0, list[str](), ""
         for step_id, step in steps.items():
             if keys := {key for of, key in drawn if of == step_id}:
+                store.charge = charges.get(step_id)
+                try:
+                    faults += _made_again(store, step_id, step, rows[step_id], keys)
+                except BudgetSpent as error:
+                    stopped = str(error)
+                    break
                 n_rows += sum(row["row_key"] in keys for row in rows[step_id])
-                faults += _made_again(store, step_id, step, rows[step_id], keys)
-        return Remade(n_rows, sum(map(len, rows.values())), n_passed_over, tuple(faults))
+        return Remade(n_rows, sum(map(len, rows.values())), n_passed_over, tuple(faults), stopped)
+
+
+def _charges(store: Store) -> dict[StepId, Charge]:
+    """Return step -> the study that pays for it, with the budget that its spec names now."""
+    found: dict[StepId, Charge] = {}
+    for file in sorted(store.experiments.glob("*.json")):
+        study = read_record(file, Study)
+        if store.spent(study.experiment) is None:
+            continue
+        spec = document_of(study).data
+        if not spec:
+            raise ArgumentError(
+                f"{study.experiment} has a budget, which making rows again would spend of, and its spec"
+                f" {study.spec_file} cannot be read from here. Put it back, or run this where it was applied"
+            )
+        if spec.get("budget") is not None:
+            charge = Charge(experiment=study.experiment, budget=Budget.model_validate(spec["budget"]))
+            found = dict.fromkeys(study.step_ids, charge) | found
+    return found
 
 
 def _steps(store: Store, only: Mapping[StepId, object] | None) -> tuple[dict[StepId, Step], int]:
@@ -137,7 +172,10 @@ def _made_again(
         (out / name).write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
         inputs = {i: store.step_folder(i) for i in step.inputs}
         try:
-            find_runner(step.kind).run(step, StepContext(inputs, store.cache, report=report), out)
+            with charged(step, store):
+                find_runner(step.kind).run(step, StepContext(inputs, store.cache, report=report), out)
+        except BudgetSpent:
+            raise
         except _OtherKeys:
             yield f"{step_id}: its rows have other keys now, so that all of them would be made again"
             return

@@ -131,9 +131,9 @@ def notes(experiment: Experiment) -> Iterator[str]:
     if experiment.stop_when is not None:
         yield (
             f"Items were asked {experiment.stop_when}. Its confidence sequence and e-value hold at any number"
-            " of items, and so do those of other contrasts of its methods, which are marked. Intervals of"
-            " these methods' means, win rates and strengths, of gaps between languages and of trends are made"
-            " for a fixed number of items, and need not hold at 95%."
+            " of items, and so do those of its methods' means and of other contrasts of them, where scores"
+            " have bounds. Their other figures, gaps between languages and trends have no interval and no"
+            " test, since these are made for a fixed number of items. † marks them all."
         )
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():

@@ -13,6 +13,7 @@ import os
 import uuid
 from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -54,10 +55,16 @@ class Ledger:
         return self._under_way.keys() <= self._batches
 
     def look(self) -> None:
-        """Read what others have written. Raises StoreError."""
-        if self.path.exists():
-            with self._locked():
-                pass
+        """Read what others have written, also of a store that this process may not write. Raises
+        StoreError."""
+        try:
+            with self.path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                self._read(file)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 
     def reserve(self, most: Use, budget: Budget, batch: str | None = None) -> str | None:
         """Enter a request that may cost `most`, or a batch of this name; returns its name, or None where the
@@ -101,20 +108,19 @@ class Ledger:
             raise unwritten(error, self.path) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            self._read(file)
+            with os.fdopen(os.dup(file), "rb") as lines:
+                self._read(lines)
+            os.ftruncate(file, self._n_read)
             yield file
         except OSError as error:
             raise unwritten(error, self.path) from error
         finally:
             os.close(file)
 
-    def _read(self, file: int) -> None:
-        with os.fdopen(os.dup(file), "rb") as lines:
-            lines.seek(self._n_read)
-            for line in lines:
-                if not line.endswith(b"\n"):  # its writer was killed before it sent anything
-                    os.ftruncate(file, self._n_read)
-                    return
+    def _read(self, lines: BinaryIO) -> None:
+        lines.seek(self._n_read)
+        for line in lines:
+            if line.endswith(b"\n"):  # else its writer was killed before it sent anything
                 self._take(line)
 
     def _take(self, line: bytes) -> None:

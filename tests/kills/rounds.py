@@ -19,9 +19,13 @@ from typing import Any, Self
 import duckdb
 
 from tests.fixtures.tiny_study import TINY
+from tests.kills.kept import KeptRound, write_budgeted_study
 from tests.runners.engines.fake_server import Asked, Said, chat, completion, serving
 from tests.xp.small_study import apply_to_end, begin_apply, workers_of
 from xp.studies import diff_for
+
+KINDS = ("aimed", "applied", "kept")
+"""Kinds of rounds, in turn."""
 
 _TABLES = ("examples", "completions", "verdicts", "train_metrics", "contrast_tests", "cell_scores")
 _UNLIKE = {"seconds", "batch_size", "usd", "run_id"}
@@ -38,6 +42,8 @@ class Round:
     """Those that met an apply at work."""
     seconds: float
     faults: tuple[str, ...]
+    is_kept: bool = False
+    """Lock, saved plans, budget and bundle were killed, too."""
 
     def as_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -55,15 +61,15 @@ class Rounds:
 
     def __enter__(self) -> Self:
         url = self._server.enter_context(serving(_answer)).url
-        self._studies: dict[bool, tuple[Path, dict[str, list[Any]], float]] = {}
-        for is_aimed, write in ((False, self._write), (True, write_small_study)):
-            if self._work.exists():
-                shutil.rmtree(self._work / f"study-{is_aimed}", ignore_errors=True)
-            spec = write(self._work / f"study-{is_aimed}", url)
-            store, began = self._work / f"study-{is_aimed}" / "undisturbed", time.monotonic()
-            finished = apply_to_end(spec, store)
+        self._studies: dict[str, tuple[Path, dict[str, list[Any]], float]] = {}
+        for kind, write in zip(KINDS, (write_small_study, self._write, write_budgeted_study), strict=True):
+            folder = self._work / f"study-{kind}"
+            shutil.rmtree(folder, ignore_errors=True)
+            spec = write(folder, url)
+            store, began = folder / "undisturbed", time.monotonic()
+            finished = apply_to_end(spec, store, seconds=self._seconds)
             assert finished.returncode == 0, finished.stdout + finished.stderr
-            self._studies[is_aimed] = (spec, tables(store), time.monotonic() - began)
+            self._studies[kind] = (spec, tables(store), time.monotonic() - began)
         return self
 
     def __exit__(
@@ -72,14 +78,20 @@ class Rounds:
         self._server.close()
 
     def run(self, number: int) -> Round:
-        """Kill one to six applies of a new store, let one more end, and compare."""
-        chance, is_aimed = random.Random(f"{self._seed} {number}"), number % 3 == 0
-        spec, undisturbed, whole = self._studies[is_aimed]
+        """Kill one to six applies of a new store, let one more end, and compare. Of every three rounds one is
+        aimed at the warehouse's creation, and one kills the other commands, too."""
+        chance, kind = random.Random(f"{self._seed} {number}"), KINDS[number % 3]
+        is_aimed, is_kept = kind == "aimed", kind == "kept"
+        spec, undisturbed, whole = self._studies[kind]
         store, began = self._work / "store", time.monotonic()
         shutil.rmtree(store, ignore_errors=True)
         faults: list[str] = []
         n_kills = 0
-        for _ in range(1 if is_aimed else chance.randint(1, 6)):
+        if is_kept:
+            kept = KeptRound(spec, store, chance, self._seconds)
+            kept.run()
+            n_kills, faults = kept.n_kills, kept.faults
+        for _ in range(0 if is_kept else 1 if is_aimed else chance.randint(1, 6)):
             process = begin_apply(spec, store, "--jobs", str(chance.choice([1, 2])))
             if is_aimed:
                 _wait_for_warehouse(store, process)
@@ -110,7 +122,7 @@ class Rounds:
             faults.append(f"{type(error).__name__}: {error}")
         if faults:
             shutil.copytree(store, self._work / f"failed-{self._seed}-{number}", dirs_exist_ok=True)
-        return Round(number, is_aimed, n_kills, round(time.monotonic() - began, 1), tuple(faults))
+        return Round(number, is_aimed, n_kills, round(time.monotonic() - began, 1), tuple(faults), is_kept)
 
     def _ended(self, process: "subprocess.Popen[str]") -> list[str]:
         try:

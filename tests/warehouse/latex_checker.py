@@ -27,7 +27,7 @@ KNOWN = {
         "textbar",
         "textquotedbl",
     ),
-    *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright"),
+    *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright", "textdagger"),
     *("multicolumn", " ", "sbox", "ifdim", "wd", "linewidth", "resizebox", "usebox", "else", "fi"),
     *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "infty", "alpha", "kappa"),
 }

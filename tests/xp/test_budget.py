@@ -4,15 +4,18 @@ import contextlib
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from dsl.checks.load import load
-from dsl.errors import SpecError
-from dsl.spec.budget import Use
+from dsl.errors import ArgumentError, SpecError
+from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import GenerateStep
 from runners.store import spending
 from runners.store.spending_ledger import Ledger
@@ -21,7 +24,13 @@ from tests.runners.engines.fake_server import Asked, Running, Said, completion, 
 from tests.xp import test_apply_served as served_study
 from tests.xp import test_training_killed as trained_study
 from tests.xp.small_study import apply_to_end, begin_apply, wait_for, workers_of
+from xp import load as load_study
 from xp.apply import Applied, apply
+from xp.cli import app
+from xp.estimates.budget import Limit, limits_of
+from xp.estimates.estimating import Estimate
+from xp.plan.published import plan_schema
+from xp.remake import remake
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of
 
@@ -89,6 +98,54 @@ def test_a_budget_is_never_overrun_and_a_stopped_study_goes_on_when_it_is_raised
         assert served_study.todo(spec) == []
 
 
+def test_a_plan_says_what_is_spent_what_is_left_and_if_the_estimate_fits(tmp_path: Path):
+    most = most_of(tmp_path)
+
+    def planned() -> tuple[dict[str, Any], str]:
+        found = load_study(spec, store=spec.parent / "store").plan()
+        plan = json.loads(found.to_json())
+        jsonschema.validate(plan, plan_schema())
+        return plan["budget"]["tokens"], found.as_text()
+
+    with serving(answer) as server:
+        spec = write_study(tmp_path / "study", server, {"tokens": most + 25})
+        limit, text = planned()
+        estimate = limit["estimated"]
+        assert limit == {
+            "limit": most + 25,
+            "spent": 0,
+            "left": most + 25,
+            "estimated": estimate,
+            "fits": False,
+        }
+        assert (
+            f"Budget of {most + 25} tokens: 0 spent, {most + 25} left; the estimate of {estimate:,.0f} does"
+            " not fit: apply would stop there"
+        ) in text
+        applied_to(spec)
+        change(spec, budget={"tokens": 10_000})
+        limit, text = planned()
+        assert (limit["spent"], limit["left"], limit["fits"]) == (30, 9_970, True)
+        assert 0 < limit["estimated"] < estimate, "reused rows cost nothing"
+        applied_to(spec)
+        limit, text = planned()
+        assert (limit["spent"], limit["estimated"], limit["fits"]) == (60, 0, True)
+        change(spec, budget=None)
+        unlimited = load_study(spec, store=spec.parent / "store").plan()
+        assert (unlimited.published.budget, "Budget" in unlimited.as_text()) == ({}, False)
+
+
+def test_an_estimate_that_leaves_steps_out_fits_no_budget_for_certain():
+    budget, spent = Budget(usd=2, device_hours=1), Use(usd=1.5, device_seconds=900)
+    total = Estimate(usd=0.4, device_seconds=1800, n_served_tokens=7)
+    found = limits_of(budget, spent, total)
+    assert found["usd"] == Limit(limit=2, spent=1.5, left=0.5, estimated=0.4, fits=True)
+    assert found["device_hours"] == Limit(limit=1, spent=0.25, left=0.75, estimated=0.5, fits=True)
+    unsure = limits_of(budget, spent, replace(total, usd=0.6, n_uncounted=1))
+    assert {name: one.fits for name, one in unsure.items()} == {"usd": False, "device_hours": None}
+    assert limits_of(Budget(tokens=6), Use(tokens=9), total)["tokens"].left == 0
+
+
 def test_reused_rows_cost_nothing(tmp_path: Path):
     with serving(answer) as server:
         spec = write_study(tmp_path, server, {"tokens": 10_000})
@@ -134,6 +191,27 @@ def test_an_error_of_the_server_is_free_and_a_reply_that_is_lost_is_not(tmp_path
         answered = sum("3 + 3" not in asked.prompt for asked in server.asked)
         rest = spent_on(spec).tokens - PER_REQUEST * answered
         assert rest == 0 if is_free else rest == most_of(folder)
+
+
+def test_rows_that_are_made_again_to_be_compared_are_paid_by_their_study(tmp_path: Path):
+    most = most_of(tmp_path)
+    with serving(answer) as server:
+        spec = write_study(tmp_path / "study", server, {"tokens": 10_000})
+        store = tmp_path / "study" / "store"
+        applied_to(spec)
+        made = remake(store, 0.5, seed=0, allow_env=True)
+        assert (made.n_rows, made.faults, made.stopped) == (N_ITEMS // 2, (), "")
+        assert spent_on(spec).tokens == (N_ITEMS + N_ITEMS // 2) * PER_REQUEST
+
+        change(spec, budget={"tokens": most + 105})
+        said = CliRunner().invoke(app, ["verify", "--remake", "100%", "--allow-env", "--store", str(store)])
+        assert (said.exit_code, "0 of 6 rows of models made again" in said.output) == (3, True), said.output
+        assert "Stopped by the budget: the budget of" in said.output
+        assert spent_on(spec).tokens == (N_ITEMS + N_ITEMS // 2 + 2) * PER_REQUEST
+
+        spec.rename(spec.with_name("elsewhere.yaml"))
+        with pytest.raises(ArgumentError, match="served has a budget"):
+            remake(store, 1.0, seed=0, allow_env=True)
 
 
 # ---------------------------------------------------------------- processes

@@ -19,6 +19,7 @@ from tests.xp.small_study import plan_of, step_ids, write_study
 from xp import load
 from xp.cli import app
 from xp.doctor import Finding, examine
+from xp.lock import lock, lock_file
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,22 @@ def test_a_sound_store_has_no_fault_and_the_exit_code_is_0(folder: Path) -> None
     assert {one.subject for one in found} >= {"disk", "store", "warehouse", str(folder / "small.yaml")}
     said = CliRunner().invoke(app, ["doctor", "--store", str(folder / "store")])
     assert (said.exit_code, "ok    warehouse: 6 steps loaded" in said.output) == (0, True)
+
+
+def test_the_lock_of_a_spec_is_read_and_what_has_moved_since_is_a_fault(folder: Path) -> None:
+    spec, store = folder / "small.yaml", folder / "store"
+    path = lock_file(spec)
+    assert of(str(path), *examine(store, [spec])) == [], "it has none"
+    lock(spec, (), store)
+    ((level, says),) = of(str(path), *examine(store, [spec]))
+    assert (level, "are as it says" in says) == ("ok", True)
+    data = spec.with_name("en.jsonl")
+    data.write_text(data.read_text("utf-8").replace("viel", "wenig"), "utf-8")
+    ((level, says),) = of(str(path), *examine(store, [spec]))
+    assert (level, "files.en.jsonl: it was" in says, "--update-lock" in says) == ("fault", True, True)
+    path.write_text("[1, 2]", "utf-8")
+    ((level, says),) = of(str(path), *examine(store, [spec]))
+    assert (level, "`xp lock` writes it again" in says) == ("fault", True)
 
 
 def test_a_store_that_is_not_there_yet_is_no_fault(tmp_path: Path) -> None:

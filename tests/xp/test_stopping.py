@@ -18,9 +18,9 @@ from dsl.errors import SpecError
 from dsl.steps.steps import SequentialTestStep
 from runners.store.looks import last_look
 from runners.store.store import Store
-from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
+from tests.runners.engines.fake_server import Asked, Running, Said, chat, completion, serving
 from tests.xp.test_apply_served import served
-from warehouse.report import write_report
+from warehouse.report import write_paper, write_report
 from warehouse.report.reading import read_study
 from warehouse.report.sections.contrasts import contrasts
 from xp.api import Study
@@ -77,6 +77,12 @@ def better_when_told(asked: Asked) -> Said:
     return completion("right" if is_told(asked) else "wrong")
 
 
+def judging_when_told(asked: Asked) -> Said:
+    if asked.path.endswith("chat/completions"):
+        return chat(json.dumps({"clarity": {"reason": "read", "score": 4}}))
+    return better_when_told(asked)
+
+
 def equal(asked: Asked) -> Said:
     return completion("right")
 
@@ -131,7 +137,7 @@ def test_a_plan_counts_each_answer_once_in_the_line_of_its_method_and_at_most(tm
         "data": (0, False),
         "told": (2 * N_ITEMS, True),
         "bare": (2 * N_ITEMS, True),
-        "urial": (2 * N_ITEMS, False),
+        "urial": (2 * N_ITEMS, True),
     }
     assert planned.estimates.total().n_requests == 3 * N_ITEMS
 
@@ -196,7 +202,88 @@ def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_othe
     assert "Asking stops once `gain` is settled (excludes 0, 6 looks), as it is in 1 of 1 place:" in text
     assert "after Holm's correction of e-values" in text
     assert "Sign-flip permutation test" not in text
-    assert "need not hold at 95%" in text
+    assert "† marks them all" in text
+
+
+def test_a_mean_of_a_stopped_method_has_a_confidence_sequence_on_a_scale_and_else_no_interval(tmp_path: Path):
+    with serving(better_when_told) as server:
+        store = run(write_study(tmp_path, server))
+    n = settled_look(store).n
+    low, high = ConfidenceSequence([1.0] * n, 0, 1).interval()
+    for view in ("score_by_method_language", "score_by_cell"):
+        found = rows(
+            store,
+            f"select method, ci_low, ci_high, standard_error, stopped_by, n from {view}"
+            " where measure = 'correct' order by method",
+        )
+        bare, told, (*_, whole_low, _, _, stopped_by, _) = found
+        assert told == ("told", low, high, None, "gain", n)
+        assert bare == ("bare", *ConfidenceSequence([0.0] * n, 0, 1).interval(), None, "gain", n)
+        assert (whole_low is None, stopped_by) == (False, None), "urial was asked everything"
+    assert rows(
+        store,
+        "select method, ci_low is null, standard_error is null, stopped_by from score_by_method_language"
+        " where measure = 'length' order by method",
+    ) == [("bare", True, True, "gain"), ("told", True, True, "gain"), ("urial", True, False, None)]
+    assert rows(store, "select method, ci_low is null, stopped_by from score_by_model_size order by all") == [
+        *[("bare", True, "gain")] * 2,
+        *[("told", True, "gain")] * 2,
+        *[("urial", False, None), ("urial", True, None)],
+    ]
+    write_paper(store / "warehouse.duckdb", "stops", tmp_path / "report.tex")
+    assert "\\textdagger{}" in (tmp_path / "report.tex").read_text("utf-8")
+
+
+def test_gaps_between_languages_and_trends_of_stopped_contrasts_have_no_interval_and_no_test(tmp_path: Path):
+    """Two languages on four models."""
+    with serving(better_when_told) as server:
+        spec = write_study(
+            tmp_path,
+            server,
+            languages=["en", "fr"],
+            models={
+                f"m{n}": {"base": {**served(server), "name": f"m{n}"}, "parameters": 10**n}
+                for n in (6, 7, 8, 9)
+            },
+            methods={"told": {"method": "icl", "num_fewshot": 0}, "bare": BARE},
+            baseline=None,
+            stop_when={**RULE, "looks": 2},
+        )
+        english = (tmp_path / "en.jsonl").read_text("utf-8").splitlines(keepends=True)[:12]
+        (tmp_path / "en.jsonl").write_text("".join(english), "utf-8")
+        french = "".join(english).replace("What is", "Combien font")
+        (tmp_path / "fr.jsonl").write_text(french, "utf-8")
+        store = run(spec)
+    tested = "count(*), count(ci_low), count(p_value), count(p_corrected), count(stopped_by)"
+    for view in ("language_gap", "size_trend", "language_gap_size_trend", "score_size_trend"):
+        ((n, *tests, n_marked),) = rows(store, f"select {tested} from {view} where measure = 'correct'")
+        assert (n > 0, tests, n_marked) == (True, [0, 0, 0], n), view
+    assert write_report(store / "warehouse.duckdb", "stops", tmp_path / "report.html").exists()
+
+
+def test_view_and_report_say_what_stopping_saved(tmp_path: Path):
+    judge = {"judge": "rubric", "aspects": ["clarity"]}
+    with serving(judging_when_told) as server:
+        opinion = {**judge, "model": served(server)}
+        spec = write_study(tmp_path, server, judges={"correct": {"judge": "contains"}, "opinion": opinion})
+        store = run(spec)
+    n = settled_look(store).n
+    n_left = N_ITEMS - n
+    tokens = rows(
+        store,
+        "select sum(n_tokens) from (select sum(n_prompt_tokens + n_new_tokens) as n_tokens from completions"
+        " where method <> 'urial' union all select sum(n_prompt_tokens + n_new_tokens) from verdicts"
+        " where method <> 'urial')",
+    )[0][0]
+    place = ("stops", "gain", "excludes 0, 6 looks", "sums", "en", "m")
+    assert rows(store, "from saved_by_stopping") == [
+        (*place, N_ITEMS, n, 4 * n_left, round(tokens * n_left / n))
+    ]
+    says = contrasts(read_study(store / "warehouse.duckdb", "stops")).says
+    assert any(
+        f"Of {N_ITEMS} items {n} were asked of each side, which saved {4 * n_left} requests and about" in one
+        for one in says
+    )
 
 
 def test_plan_and_status_say_what_was_saved(tmp_path: Path):

@@ -19,6 +19,7 @@ from warehouse.charts.theme import (
     label,
     label_width,
     reach,
+    stopped,
     themed,
     with_interval,
 )
@@ -55,7 +56,7 @@ def method_line(row: Row, order: Order, value: str, text: str, group: str = "") 
         row[value],
         row.get("ci_low"),
         row.get("ci_high"),
-        text,
+        text + stopped(row),
         order.colour(row["method"]),
         order.shape(row["method"]),
         group=group,

@@ -152,6 +152,11 @@ def with_interval(value: float, low: float | None, high: float | None, decimals:
     return f"{number(value, places)} [{number(low, places)}, {number(high, places)}]"
 
 
+def stopped(row: Row) -> str:
+    """Return the mark of a figure whose number of items was decided by what was found."""
+    return " †" if row.get("stopped_by") else ""
+
+
 def reach(
     rows: Rows, columns: Sequence[str], least: tuple[float, float] | None = None
 ) -> tuple[float, float]:

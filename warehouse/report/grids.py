@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from warehouse.charts.theme import Order, Row, Rows, decimals_for, method_name, number, place, reach
+from warehouse.charts.theme import Order, Row, Rows, decimals_for, method_name, number, place, reach, stopped
 from warehouse.report.prose import listed
 from warehouse.report.wording import SHARE, Wording, language_name, percent, point_decimals
 
@@ -149,8 +149,8 @@ def mean_grids(
         is_filled = significant is None or bool(significant.get(where(row)))
         return Cell(
             axis.dot(row["mean_score"], low, high, is_filled),
-            n.format(value, row["n"]),
-            f"{value}{interval}, n = {row['n']}{left_out}",
+            n.format(value, row["n"]) + stopped(row),
+            f"{value}{interval}{stopped(row)}, n = {row['n']}{left_out}",
             answers_link(row, sort="lowest"),
             heat,
         )

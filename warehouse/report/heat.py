@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from warehouse.charts.theme import Row, Rows, method_name
+from warehouse.charts.theme import Row, Rows, method_name, stopped
 from warehouse.report.grids import Heat, answers_link
 from warehouse.report.prose import listed
 from warehouse.report.study import StudyRows
@@ -73,7 +73,7 @@ def _heat(row: Row) -> Heat:
     interval = percent_interval(row["share"], row["ci_low"], row["ci_high"])
     return Heat(
         row["share"],
-        f"{percent(row['share'])} of {row['n']}",
+        f"{percent(row['share'])} of {row['n']}{stopped(row)}",
         f"{row['label']}, {row['method']} in {language_name(row['language'])}: {interval}, n = {row['n']}",
         answers_link(row, only="wrong"),
     )

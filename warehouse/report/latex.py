@@ -37,6 +37,7 @@ _SPECIAL = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "∞": r"$\infty$",
+    "†": r"\textdagger{}",
     "α": r"$\alpha$",
     "κ": r"$\kappa$",
     "“": r"\textquotedblleft{}",

@@ -20,6 +20,7 @@ VIEWS = (
     "score_by_model_size",
     "contrast_by_language_and_size",
     "noise_by_method_language",
+    "saved_by_stopping",
     "contrast_beside_people",
     "language_gap",
     "size_trend",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from warehouse.charts.theme import Row, Rows, decimals_for, number, with_interval
+from warehouse.charts.theme import Row, Rows, decimals_for, number, stopped, with_interval
 from warehouse.report.prose import p_value
 
 MOST_ROWS = 250
@@ -76,14 +76,18 @@ def estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_high")
     """A number and the 95% interval beside it."""
     return Column(
         heading,
-        lambda row: "–" if row[key] is None else with_interval(row[key], row[low], row[high]),
+        lambda row: "–" if row[key] is None else with_interval(row[key], row[low], row[high]) + stopped(row),
         is_number=True,
     )
 
 
 def share_estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_high") -> Column:
     """A share and its 95% interval, in per cent."""
-    return Column(heading, lambda row: percent_interval(row[key], row[low], row[high]), is_number=True)
+    return Column(
+        heading,
+        lambda row: percent_interval(row[key], row[low], row[high]) + stopped(row),
+        is_number=True,
+    )
 
 
 def percent_interval(share: float | None, low: float | None, high: float | None) -> str:

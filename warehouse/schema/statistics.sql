@@ -163,7 +163,9 @@ create table language_gaps (
     ci_high_corrected double,
     n bigint not null,
     -- Whether items were paired across the languages.
-    is_paired boolean not null
+    is_paired boolean not null,
+    -- The contrast that decided how many items a side was asked; intervals and tests are left out then.
+    stopped_by varchar
 );
 
 -- One row per trend over models: of a contrast, of its gap between two languages, or of one method's scores
@@ -215,7 +217,9 @@ create table size_trends (
     -- Of trained sides: training seeds of the model with the fewest, and those that are missing, over all
     -- models.
     n_seeds bigint,
-    n_seeds_missing bigint
+    n_seeds_missing bigint,
+    -- The contrast that decided how many items a side was asked; intervals and tests are left out then.
+    stopped_by varchar
 );
 
 -- One row per dataset, language, model, measure that compares answers, and method with the languages it was
@@ -242,5 +246,7 @@ create table method_strengths (
     n_items bigint not null,
     -- Half a level comparison was added to each pair for `strength`: some methods won or lost everything
     -- against the rest.
-    is_regularised boolean not null
+    is_regularised boolean not null,
+    -- The contrast that decided how many items a side was asked; intervals and tests are left out then.
+    stopped_by varchar
 );

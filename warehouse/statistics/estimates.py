@@ -115,3 +115,14 @@ def t_probability(t: float, df: float) -> float:
     from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
     return float(stdtr(df, t))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def columns_of(estimate: Estimate | None) -> dict[str, float | None]:
+    """Return an estimate as columns of a row; nulls without one."""
+    low, high = (estimate and estimate.interval) or (None, None)
+    return {
+        "estimate": estimate and estimate.value,
+        "standard_error": estimate and estimate.standard_error,
+        "ci_low": low,
+        "ci_high": high,
+    }

@@ -1,7 +1,7 @@
 """Computes a study's statistics from the base views into tables, in the place of older ones."""
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from warehouse.statements import HERE, run_file, transaction
 from warehouse.statistics.beside_people import contrasts_beside_people
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
-from warehouse.statistics.estimates import Estimate, mean_of
+from warehouse.statistics.estimates import Estimate, columns_of, mean_of
 from warehouse.statistics.families import correct_families
 from warehouse.statistics.gaps import Gap, StudentTest
 from warehouse.statistics.paired import (
@@ -26,9 +26,7 @@ from warehouse.statistics.paired import (
     standardised_effect,
 )
 from warehouse.statistics.pairs import (
-    CONTRAST,
     TEST,
-    TUNED,
     Columns,
     Row,
     gaps_between_languages,
@@ -36,18 +34,12 @@ from warehouse.statistics.pairs import (
     read_pairs,
 )
 from warehouse.statistics.sequential import STOPPED, SequentialTest, paired_test, stopping_seeds
+from warehouse.statistics.stopped import mark_stopped, stopped_contrasts
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
-from warehouse.statistics.trends import Crossing, crossing, size_trend
+from warehouse.statistics.trend_rows import trend_rows
 
 _Row = TypeVar("_Row", bound=Row)
-
-_TREND = (
-    *(*CONTRAST, "language", *TUNED),
-    *("other_language", *(f"other_{name}" for name in TUNED)),
-)
-"""Place of a trend, with nulls where it is of scores or of one language; `trends.sql` makes what it is
-computed from."""
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """Tables computed in Python for one model on one data set, beside the materialised views."""
@@ -124,8 +116,14 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
             connection, "select contrast from contrasts where experiment = ? and is_noise", (experiment,)
         )
     }
+    decided = stopped_contrasts(connection, experiment)
     gaps = [
-        place | _gap(gap, seeds.of(cells_of_gap(place), place["measure"], gap.is_paired))
+        place
+        | _gap(
+            gap,
+            seeds.of(cells_of_gap(place), place["measure"], gap.is_paired),
+            decided.get(place["contrast"]),
+        )
         for place, gap in gaps_between_languages(connection, experiment, pairs)
         if place["contrast"] not in noise
     ]
@@ -137,6 +135,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         experiment,
         _strengths(fetch(connection, compared, {"experiment": experiment})),
     )
+    mark_stopped(connection, slice_, ("method_strengths", *(file.stem for file in table_files())))
     for table in ("slice_models", "verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
         connection.execute(f"drop table temp.{table}")
     connection.execute("drop table temp.paired_scores")
@@ -150,7 +149,7 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
     """
     run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
     connection.execute("delete from size_trends where experiment = ?", [experiment])
-    _insert(connection, "size_trends", experiment, _trends(connection))
+    _insert(connection, "size_trends", experiment, trend_rows(connection, experiment))
     connection.execute("drop table temp.size_trends_items")
     connection.execute("delete from contrasts_beside_people where experiment = ?", [experiment])
     _insert(
@@ -187,7 +186,7 @@ def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, A
         "bound_high": high,
         **{
             f"length_adjusted_{name}": value
-            for name, value in _written(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()
+            for name, value in columns_of(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()
         },
         "unadjusted_reason": adjusted.reason,
     }
@@ -217,15 +216,16 @@ def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     return bounds_for_unscored(of, against, low, high)
 
 
-def _gap(gap: Gap, seeds: Seeds) -> dict[str, Any]:
+def _gap(gap: Gap, seeds: Seeds, stopped_by: str | None) -> dict[str, Any]:
     over_seeds = seeds.estimate(gap.over_items)
-    tested = _tested(replace(gap, over_seeds=over_seeds).test)
+    tested = _tested(None if stopped_by else replace(gap, over_seeds=over_seeds).test)
     return {
         "estimate": gap.estimate,
         **tested,
         **_seeds(seeds, over_seeds),
         "n": gap.n,
         "is_paired": gap.is_paired,
+        "stopped_by": stopped_by,
     }
 
 
@@ -235,76 +235,6 @@ def _seeds(seeds: Seeds, over_seeds: Estimate | None) -> dict[str, Any]:
         "variance_of_seeds": seeds.variance,
         "n_seeds": seeds.n,
         "n_seeds_missing": seeds.n_missing,
-    }
-
-
-def _trends(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Trends over the models of each place, from a table of a value for each place, model and item."""
-    counted = f"""
-        select {", ".join(_TREND)}, count(distinct model) as n_models
-        from size_trends_items group by all having count(distinct model) > 1 order by all
-    """
-    place_is = " and ".join(f"{name} is not distinct from ?" for name in _TREND)
-    wanted = f"""
-        select value, num_parameters, model, item, variance_of_seeds, n_seeds, n_seeds_missing
-        from size_trends_items where {place_is} order by model, num_parameters, item
-    """
-    return [
-        place | _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy())
-        for place in fetch(connection, counted)
-    ]
-
-
-def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of a trend's row, from columns with an entry for each item and model."""
-    is_known = np.ma.filled(rows["num_parameters"] != 0, False)
-    values, sizes = (
-        np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters")
-    )
-    models, items = rows["model"][is_known].tolist(), rows["item"][is_known].tolist()
-    counts = {"n": len(items), "n_items": len(set(items)), "n_sizes": len(np.unique(sizes))}
-    seeds = _seeds_of_models(rows)
-    counts |= {
-        "n_seeds": min(seeds["n_seeds"], default=None),
-        "n_seeds_missing": sum(seeds["n_seeds_missing"]) if seeds["n_seeds"] else None,
-    }
-    variances = seeds["variance_of_seeds"]
-    trend = size_trend(values, sizes, models, items, float(np.mean(variances)) if variances else 0.0)
-    if isinstance(trend, str):
-        return counts | {"no_slope_reason": trend, "no_crossing_reason": f"not estimable: {trend}"}
-    smallest, largest = float(sizes.min()), float(sizes.max())
-    where = crossing(trend, smallest, largest)
-    slope = _written(trend.slope)
-    return {
-        **counts,
-        "slope": slope.pop("estimate"),
-        **slope,
-        "df": trend.slope.df,
-        "p_value": trend.slope.p_value,
-        "smallest": int(smallest),
-        "largest": int(largest),
-        "at_smallest": trend.at(smallest).value,
-        "at_largest": trend.at(largest).value,
-        **_crossed(where),
-    }
-
-
-def _seeds_of_models(rows: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Column -> its value of each model that has one."""
-    _, first = np.unique(rows["model"], return_index=True)
-    names = ("variance_of_seeds", "n_seeds", "n_seeds_missing")
-    return {
-        name: [value for value in np.ma.asarray(rows[name])[first].tolist() if value is not None]
-        for name in names
-    }
-
-
-def _crossed(where: Crossing) -> dict[str, Any]:
-    return {
-        "crossing": where.size,
-        "crossing_low": where.low,
-        "crossing_high": where.high,
-        "no_crossing_reason": where.reason,
     }
 
 
@@ -336,16 +266,6 @@ def _strengths(compared: Sequence[Row]) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _written(estimate: Estimate | None) -> dict[str, float | None]:
-    low, high = (estimate and estimate.interval) or (None, None)
-    return {
-        "estimate": estimate and estimate.value,
-        "standard_error": estimate and estimate.standard_error,
-        "ci_low": low,
-        "ci_high": high,
-    }
 
 
 def _by(rows: Iterable[_Row], *names: str) -> dict[tuple[Any, ...], list[_Row]]:

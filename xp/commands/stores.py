@@ -161,7 +161,7 @@ def rebuild(
 def doctor(
     specs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SPEC]...", help="Specs whose models and servers are to be looked for."),
+        typer.Argument(metavar="[SPEC]...", help="Specs whose lock, models and servers are to be looked at."),
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -227,7 +227,7 @@ def verify(
     from xp.render.results import bundle_verified_as_text, remade_as_text, verified_as_text
 
     with exit_on_error():
-        part, faults, steps = share_of(share), 0, None
+        part, faults, steps, stopped = share_of(share), 0, None, ""
         if bundle is not None:
             from xp.verify_bundle import verify_bundle
 
@@ -245,6 +245,6 @@ def verify(
 
             made = remake(store, part, seed, allow_env=allow_env, only=steps)
             say(remade_as_text(made, seed))
-            faults += len(made.faults)
-        if faults:
-            raise typer.Exit(1)
+            faults, stopped = faults + len(made.faults), made.stopped
+        if faults or stopped:
+            raise typer.Exit(1 if faults else 3)

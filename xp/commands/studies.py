@@ -218,6 +218,11 @@ def apply(
 
             lock(study.spec, list(study.overrides), store)
             planned = replace(planned, diff=replace(planned.diff, moved=()))
+
+        def check() -> None:
+            if saved is not None:
+                check_unmoved(saved, spec, study.plan(saved.targets).diff, store)
+
         with shown(planned.diff, Console()) as watch:
             applied = study.apply(
                 planned,
@@ -226,6 +231,7 @@ def apply(
                 allow_env=allow_env or not yes,
                 report=not no_report,
                 watch=watch,
+                check=check,
             )
         say(applied_as_text(planned.diff, applied))
         if applied.failures or applied.stopped:

@@ -33,6 +33,10 @@ class Estimate:
     seconds: float = 0.0
     """Seconds of one process: several at once take as much together."""
     gpu_seconds: float = 0.0
+    device_seconds: float = 0.0
+    """Seconds of steps that load a model: of a GPU, or of the machine where it has none."""
+    n_served_tokens: int = 0
+    """Tokens of both kinds that are not computed here but by a server."""
     peak_memory_bytes: int = 0
     """Bytes of the step that needs the most."""
     usd: float = 0.0
@@ -136,7 +140,8 @@ def estimates_of(
             memory[step_id] = needed
             if work.model.affinity() not in loaded:
                 loaded.add(work.model.affinity())
-                one = added([one, Estimate(0, seconds=rates.first_load(work.model, size.n_parameters))])
+                first = rates.first_load(work.model, size.n_parameters)
+                one = added([one, Estimate(0, seconds=first, device_seconds=first)])
         found[step_id] = one
     return Estimates(here, found, memory)
 
@@ -157,6 +162,7 @@ def _estimate(
     is_loaded = isinstance(work.model, Weights)
     needed = needed_bytes(work, size, here) if is_loaded and size is not None else None
     peak = 0 if needed is None else max(needed.total, rates.peak(work) or 0)
+    n_tokens = round(work.prompt_tokens) + round(work.new_tokens)
     estimate = Estimate(
         n_rows=work.n_rows,
         n_requests=work.n_requests,
@@ -165,6 +171,8 @@ def _estimate(
         n_train_steps=work.train_steps,
         seconds=seconds,
         gpu_seconds=seconds if is_loaded and here.device == "cuda" else 0.0,
+        device_seconds=seconds if is_loaded else 0.0,
+        n_served_tokens=n_tokens if isinstance(work.model, ServerSettings) else 0,
         peak_memory_bytes=peak,
         usd=usd,
         n_measured=int(took is not None and took.is_measured),

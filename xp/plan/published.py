@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from dsl.plan.contrasts import nothing_compared
 from dsl.plan.study import Cell, ContrastPlan
 from dsl.values import Language, Name, Sha256, StepId, Value
+from xp.estimates.budget import Limit, LimitName
 from xp.estimates.estimating import Estimate, Estimates
 from xp.plan.differences import document_of
 from xp.plan.lines import State
@@ -103,6 +104,8 @@ class PublishedPlan(Value):
     power: tuple[Detectable, ...]
     estimate: Mapping[str, object]
     """Cost of all steps to run together, the machine, and the steps that do not fit into it."""
+    budget: Mapping[LimitName, Limit] = {}
+    """Limits of the study's budget; empty without one."""
     steps: tuple[PublishedStep, ...]
     """Every step after its inputs."""
     todo: tuple[StepId, ...]
@@ -110,7 +113,11 @@ class PublishedPlan(Value):
 
 
 def published(
-    overview: Overview, power: Sequence[Detectable], estimates: Estimates, targets: Sequence[str] = ()
+    overview: Overview,
+    power: Sequence[Detectable],
+    estimates: Estimates,
+    budget: Mapping[LimitName, Limit],
+    targets: Sequence[str] = (),
 ) -> PublishedPlan:
     """Return a plan in its published form."""
     diff = overview.diff
@@ -136,6 +143,7 @@ def published(
         changes=tuple(_changes(overview)),
         power=tuple(power),
         estimate=estimates.as_json(),
+        budget=budget,
         steps=tuple(_steps(overview, estimates.steps)),
         todo=diff.todo,
     )

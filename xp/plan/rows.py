@@ -19,7 +19,8 @@ class Rows:
     n_made: int | None = 0
     """Rows to make; the others are reused."""
     is_most: bool = False
-    """`n_made` is the most that it can be: rows of other steps may turn out to be valid, too."""
+    """`n_made` is the most that it can be: rows of other steps may turn out to be valid, too, as verdicts on
+    answers that are not made yet and may come out as others did."""
 
     @property
     def n_reused(self) -> int | None:
@@ -46,7 +47,7 @@ def total(rows: Iterable[Rows]) -> Rows:
 
 def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Rows]:
     """Data, generate and judge step -> its examples, answers or verdicts."""
-    todo = frozenset(diff.todo)
+    todo, shares_rows = frozenset(diff.todo), diff.plan.execution.reuse == "any"
     found: dict[StepId, Rows] = {}
     for step_id, step in diff.asked.items():
         if isinstance(step, DataStep | GenerateStep | JudgeStep):
@@ -59,6 +60,7 @@ def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Row
                     step_id in cached.uncertain
                     or cached.has_others.get(step.kind, False)
                     or _may_be_left_out(step, asked)
+                    or (shares_rows and any(found[i].n_made != 0 for i in _read(step)))
                 )
                 found[step_id] = Rows(n, n_made, n_made > 0 and may_be_less)
     return found
@@ -79,6 +81,13 @@ def _n_in_slices(step: Step, n: int, asked: Asked) -> int:
     if isinstance(step, JudgeStep) and (slices := asked.answers(step).slices) and step.probe is None:
         return asked.n_verdicts(step, asked.judged_in_slices[slices[0]]) or 0
     return 0
+
+
+def _read(step: Step) -> tuple[StepId, ...]:
+    """Return the steps whose rows are part of the keys of a judge step's."""
+    if not isinstance(step, JudgeStep):
+        return ()
+    return step.answers, *step.against.values(), *(judged.step for judged in step.verdicts.values())
 
 
 def _may_be_left_out(step: Step, asked: Asked) -> bool:

@@ -1,12 +1,13 @@
 """Estimates of a plan as columns of its table and as sentences."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from dsl.engines.openai import Settings as Served
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from dsl.values import StepId
+from xp.estimates.budget import Limit, LimitName
 from xp.estimates.estimating import Estimate, Estimates, added
 from xp.estimates.kept import BesideActual
 from xp.estimates.kept import total as total_of
@@ -52,6 +53,27 @@ def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
             " them and ends, and the provider answers within a day"
         )
     yield from too_large(diff, estimates.too_large(), estimates.machine)
+
+
+def budget_sentences(limits: Mapping[LimitName, Limit]) -> Iterator[str]:
+    """Each limit of the budget: what is spent of it, what is left, and whether the estimate fits."""
+    for name, one in limits.items():
+        limit, spent, left, estimated = (
+            _amount(name, n) for n in (one.limit, one.spent, one.left, one.estimated)
+        )
+        yield f"Budget of {limit} {_UNITS[name]}: {spent} spent, {left} left; {_FITS[one.fits](estimated)}"
+
+
+_UNITS: Mapping[LimitName, str] = {"usd": "USD", "tokens": "tokens", "device_hours": "device-hours"}
+_FITS: Mapping[bool | None, Callable[[str], str]] = {
+    True: "the estimate of {} fits".format,
+    False: "the estimate of {} does not fit: apply would stop there".format,
+    None: "the estimate of {} fits, without the steps not counted yet".format,
+}
+
+
+def _amount(name: LimitName, n: float) -> str:
+    return f"{n:,.0f}" if name == "tokens" else f"{n:.4g}"
 
 
 def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterator[str]:

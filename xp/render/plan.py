@@ -43,7 +43,7 @@ class Column:
 
 
 COLUMNS = (
-    Column("trainings", lambda lines: rows_in_short(total(line.trainings for line in lines))),
+    Column("training", lambda lines: rows_in_short(total(line.trainings for line in lines))),
     Column("answers", lambda lines: rows_in_short(total(line.answers for line in lines))),
     Column("verdicts", lambda lines: rows_in_short(total(line.verdicts for line in lines))),
 )
@@ -167,7 +167,7 @@ def _legend(overview: Overview) -> str:
     there = {state for line in lines for found in line.languages.values() for state in found if found[state]}
     marks = "  ".join(f"{MARKS[state]} {state}" for state in STATES if state in there)
     rows = [total(one) for one in ([x.answers for x in lines], [x.verdicts for x in lines])]
-    most = "; ≤ at most: others' rows may fit too" if any(r.is_most and r.n_made for r in rows) else ""
+    most = "; ≤ at most: equal rows are reused" if any(r.is_most and r.n_made for r in rows) else ""
     unread = "; ? not read yet" if any(r.n is None for r in rows) else ""
     return f"{marks}   rows: to make/in all{most}{unread}"
 

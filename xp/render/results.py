@@ -101,5 +101,6 @@ def remade_as_text(remade: "Remade", seed: int) -> str:
             f"{remade.n_rows} of {counted(remade.n_all, 'row')} of models made again (seed {seed}){passed}:"
             f" {counted(len(remade.faults), 'fault')}.",
             *remade.faults,
+            *([f"Stopped by the budget: {remade.stopped}."] if remade.stopped else []),
         ]
     )

@@ -67,6 +67,25 @@ def test_a_request_is_charged_what_it_took_and_once(tmp_path: Path):
     assert again.spent == ledger.spent == Use(tokens=10, device_seconds=3.5)
 
 
+def test_spending_is_read_where_nothing_may_be_written_and_half_a_line_waits_for_the_next_writer(
+    tmp_path: Path,
+):
+    ledger = Ledger(tmp_path / "a.jsonl")
+    ledger.add(Use(tokens=10))
+    with ledger.path.open("ab") as file:
+        file.write(b'{"is_over": true, "use": {"tok')
+    before = ledger.path.read_bytes()
+    ledger.path.chmod(0o444)
+    reader = Ledger(ledger.path)
+    reader.look()
+    assert (reader.spent, ledger.path.read_bytes()) == (Use(tokens=10), before)
+    ledger.path.chmod(0o644)
+    reader.add(Use(tokens=5))
+    again = Ledger(ledger.path)
+    again.look()
+    assert again.spent == Use(tokens=15)
+
+
 def test_spending_is_read_while_another_thread_enters_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -187,6 +187,7 @@ def check(
     overview = overview_of(planned(spec, store), store)
     made = total(line.verdicts for line in overview.lines)
     assert (answers(overview).n_made, made.n_made) == said
+    assert made.is_most == (answers(overview).n_made != 0), "verdicts hang on answers not made yet"
     n_before = len(server.asked)
     assert not apply(overview.diff, store, in_process=True).failures
     paths = [one.path.endswith("chat/completions") for one in server.asked[n_before:]]

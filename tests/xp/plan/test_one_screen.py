@@ -1,5 +1,6 @@
 """The plans of shipped specs, as a person reads them on a terminal."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.cells import cell_len
 
 from tests.xp.small_study import write_study
 from xp.api import Study
+from xp.plan.rows import Rows
 from xp.render.plan import plan_as_text
 from xp.render.steps import steps_as_text
 
@@ -28,6 +30,21 @@ def test_a_plan_fits_a_terminal(
     assert f"{n} steps: 0 done, {n} to run" in lines[1]
     assert any("Estimated by" in line for line in lines)
     assert sum(len(line.steps) for line in planned.overview.lines) == n
+
+
+def test_verdicts_on_answers_that_are_not_made_yet_are_at_most_as_many_as_planned(tmp_path: Path) -> None:
+    study = Study(write_study(tmp_path, n_items=3), tmp_path / "store")
+    planned = study.plan()
+    assert re.search(r" 6/6 +≤6/6 ", planned.as_text())
+    assert "≤ at most: equal rows are reused" in planned.as_text()
+    assert [line.verdicts.is_most for line in planned.published.lines] == [False, True]
+    study.apply(in_process=True, report=False)
+    judged = json.loads(study.spec.read_text("utf-8"))
+    judged["judges"]["length"] = {"judge": "length"}
+    study.spec.write_text(json.dumps(judged), "utf-8")
+    again = study.plan()
+    assert [line.verdicts for line in again.published.lines][1:] == [Rows(12, 6)]
+    assert "≤" not in again.as_text()
 
 
 @pytest.mark.parametrize("width", range(24, 60, 4))

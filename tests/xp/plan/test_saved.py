@@ -1,12 +1,15 @@
 """A saved plan is applied as it is, or refused with what moved; programs read plans after a schema."""
 
+import contextlib
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
+from runners.store.store import Store
 from tests.xp.small_study import write_study
 from xp.cli import app
 from xp.plan.published import PublishedPlan, plan_schema
@@ -63,6 +66,41 @@ def test_a_saved_plan_is_refused_where_spec_or_data_moved_and_says_which(
     assert refused.exit_code == 2
     assert said.format(folder=spec.parent) in refused.stderr
     assert not (spec.parent / ".xp").exists(), "nothing was run"
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ("small.yaml", "decoding.max_new_tokens: `16` → `8`"),
+        ("en.jsonl", "the file {folder}/en.jsonl"),
+        ("store", "the store: 3 steps finished since"),
+    ],
+)
+def test_what_moves_after_a_saved_plan_was_read_is_seen_once_the_store_is_locked(
+    moved: str, said: str, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, lock, is_first = spec.parent / "p.json", Store.lock, iter((True,))
+    plan(spec, "--out", str(saved))
+
+    @contextlib.contextmanager
+    def moved_before(self: Store) -> Generator[None]:
+        if next(is_first, False):
+            match moved:
+                case "small.yaml":
+                    edit(spec, '"max_new_tokens": 16', '"max_new_tokens": 8')
+                case "en.jsonl":
+                    edit(spec.parent / moved, "Wie viel", "Wieviel")
+                case _:
+                    assert apply(spec).exit_code == 0
+        with lock(self):
+            yield
+
+    monkeypatch.setattr(Store, "lock", moved_before)
+    refused = apply(spec, saved)
+    assert refused.exit_code == 2, refused.output
+    assert said.format(folder=spec.parent) in refused.stderr
+    if moved != "store":
+        assert not (spec.parent / ".xp" / "steps").exists(), "nothing was run"
 
 
 def test_a_saved_plan_is_applied_though_its_spec_was_formatted_anew(spec: Path) -> None:

@@ -1,6 +1,6 @@
 """Contrasts of the study, and their gaps between languages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from warehouse.charts.theme import Row, Rows, difference, with_interval
@@ -150,6 +150,22 @@ def _stopped(study: StudyRows, shown: Rows) -> tuple[str, ...]:
         f"Asking stops once `{by}` is settled ({rule}), as it is in {sum(last)} of"
         f" {counted(len(last), 'place')}: it has a confidence sequence and an e-value against a difference of"
         f" 0, valid at any number of items, and p = 1/e.{marked}",
+        *_saved(study.views["saved_by_stopping"]),
+    )
+
+
+def _saved(rows: Rows) -> Iterator[str]:
+    """Say what was not asked since a contrast was settled."""
+    if not rows:
+        return
+    n_items, n_asked, n_requests = (
+        sum(row[name] for row in rows) for name in ("n_items", "n_asked", "n_requests_saved")
+    )
+    n_tokens = sum(row["n_tokens_saved"] or 0 for row in rows)
+    tokens = f" and about {n_tokens:,} tokens" if n_tokens else ""
+    yield (
+        f"Of {counted(n_items, 'item')} {n_asked:,} were asked of each side, which saved"
+        f" {counted(n_requests, 'request')}{tokens}; `saved_by_stopping` has each place."
     )
 
 

@@ -12,6 +12,7 @@
 --
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
 -- of answers that have it, with its interval: there below zero is better for the first side.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select
     language_gaps.* exclude (
         df, variance_of_seeds, n_seeds, n_seeds_missing, p_value, family, correction, p_corrected, n_tests,

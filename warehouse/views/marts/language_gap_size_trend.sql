@@ -6,6 +6,7 @@
 --
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_slope` is the slope of the share of
 -- answers that have it, with its interval: there falling is better.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select
     size_trends.* exclude (crossing, crossing_low, crossing_high, no_crossing_reason),
     study_judges.fault,

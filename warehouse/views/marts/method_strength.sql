@@ -3,6 +3,7 @@
 -- profile-likelihood interval scaled for clustering by item, and its win rate over all methods it met (ties
 -- one half). Where some methods won or lost everything (`is_regularised`), an infinite end of the interval is
 -- null.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select *
 from method_strengths
 order by all

@@ -9,6 +9,7 @@
 -- refuse may be right: `truncated` and `refusal` are counted in `critical_errors_by_cell` only. An answer has
 -- a critical error where one detector found one, and none where no detector did and at least one could judge
 -- it; `n_unjudged` answers no detector judged, and they enter none of the four figures but the plain mean.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select *
 from scores_beside_errors
 order by all

@@ -4,6 +4,8 @@
 -- own distributions, and no part of the interval.
 -- `direction` is of the mean score; of a judge that looks for a `fault`, `fault_share` is the share of
 -- answers that have it, with its interval: lower is better.
+-- Where the contrast `stopped_by` decided how many items were asked, the interval is a confidence sequence;
+-- on a measure without a scale there is none.
 select
     cell_scores.*,
     study_judges.fault,

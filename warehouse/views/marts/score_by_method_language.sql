@@ -4,6 +4,8 @@
 -- Means are of the same items where `item_set_id` is the same.
 -- `direction` is of the mean score; of a judge that looks for a `fault`, `fault_share` is the share of
 -- answers that have it, with its interval: lower is better.
+-- Where the contrast `stopped_by` decided how many items were asked, the interval is a confidence sequence;
+-- on a measure without a scale there is none.
 select
     method_scores.* exclude (variance_of_seeds),
     study_judges.fault,

@@ -6,6 +6,7 @@
 -- answer by rule, or in every language there are people's verdicts on answers that the judge scored too.
 -- `direction` is of the mean score; of a judge that looks for a `fault`, `fault_share` is the share of
 -- answers that have it, with its interval: lower is better.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 with
 
 calibrated as (

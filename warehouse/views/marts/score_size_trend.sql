@@ -4,6 +4,7 @@
 --
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_slope` is the slope of the share of
 -- answers that have it, with its interval: there falling is better.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select
     size_trends.* exclude (
         contrast, against, against_train_languages, other_language, other_of_train_languages,

@@ -8,6 +8,7 @@
 --
 -- The 95% interval is Wilson's for an effective number of items, with the variance of training seeds where
 -- there are several.
+-- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select *
 from win_rates
 order by all

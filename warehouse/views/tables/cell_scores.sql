@@ -62,6 +62,7 @@ select
     case when measured.train_languages <> '' then scope_of_seeds(1) end as scope,
     answered.mean_characters,
     answered.share_cut,
-    answered.n_missing
+    answered.n_missing,
+    cast(null as varchar) as stopped_by
 from measured
 left join answered on answered.cell_id = measured.cell_id

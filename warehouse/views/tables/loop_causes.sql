@@ -66,5 +66,6 @@ select
     n_unscored,
     n_seeds,
     n_seeds_missing,
-    scope
+    scope,
+    cast(null as varchar) as stopped_by
 from mean_over_items(found_causes)

@@ -78,7 +78,8 @@ select
     means.n_seeds,
     means.n_seeds_missing,
     means.scope,
-    answered.mean_characters
+    answered.mean_characters,
+    cast(null as varchar) as stopped_by
 from mean_over_items(found) as means
 left join judged using (experiment, dataset, language, model, method, train_languages, measure)
 left join answered using (experiment, dataset, language, model, method, train_languages)

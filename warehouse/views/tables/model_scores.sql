@@ -97,7 +97,8 @@ select
     means.scope,
     answered.mean_characters,
     means.judge_kind,
-    calibrated.languages as calibrated_languages
+    calibrated.languages as calibrated_languages,
+    cast(null as varchar) as stopped_by
 from mean_over_items(found) as means
 left join tuned using (experiment, dataset, model, method, measure)
 left join answered using (experiment, dataset, model, method)

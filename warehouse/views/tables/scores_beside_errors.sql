@@ -176,5 +176,6 @@ select
     every.n_unscored as n_unscored,
     n_seeds,
     n_seeds_missing,
-    scope
+    scope,
+    cast(null as varchar) as stopped_by
 from means

@@ -72,6 +72,7 @@ select
     rates.n_seeds_missing,
     rates.scope,
     case when orders.n_both_orders > 0 then orders.n_inconsistent end as n_inconsistent,
-    orders.n_inconsistent / nullif(orders.n_both_orders, 0) as share_inconsistent
+    orders.n_inconsistent / nullif(orders.n_both_orders, 0) as share_inconsistent,
+    cast(null as varchar) as stopped_by
 from mean_over_items(found) as rates
 left join orders using (experiment, dataset, language, model, method, train_languages, measure)
