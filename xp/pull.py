@@ -109,7 +109,7 @@ class _Pull:
     store: Store
     source: Store
     checks: Checks
-    """Of the store's own steps."""
+    """Checks of the store's own steps."""
     notes: list[str]
     content: dict[StepId, Sha256] = field(default_factory=dict[StepId, Sha256])
     """The other store's steps that are here now -> the digest of what they hold here."""

@@ -2,7 +2,7 @@
 
 Prints the processor seconds of `xp plan` where nothing is done and, with `apply` behind the number, those of
 `xp apply` for each step, models and rows being next to none. They are user seconds of one process: other work
-on the machine stretches a clock's, and these far less.
+on the machine lengthens a clock's, and these far less.
 """
 
 import json

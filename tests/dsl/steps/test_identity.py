@@ -130,6 +130,12 @@ STEPS: list[Step] = [
         prompt=None,
         decoding=Decoding(),
     ),
+    GenerateStep(
+        model=settings_of("engines", "vllm")(hub="some/model", revision="abc"),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
     GenerateStep(model=settings_of("engines", "echo")(), examples=DATA, prompt=CHAT, decoding=Decoding()),
     *(
         JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
