@@ -112,6 +112,14 @@ STEPS: list[Step] = [
         decoding=Decoding(),
     ),
     GenerateStep(
+        model=settings_of("engines", "vllm")(
+            path="m", args={"max_model_len": 1}, counted_args={"max_model_len": 1}
+        ),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
+    GenerateStep(
         model=WEIGHTS.model_copy(update={"dtype": "bfloat16", "batch_size": 8}),
         examples=DATA,
         prompt=CHAT,
@@ -266,6 +274,13 @@ WHY_NOT = {
     "Weights.path": "the content of the folder counts",
     "Weights.accept_license": "whether it may be used, not what it says",
     "Weights.batch_size": "in float32, greedy tokens do not depend on the batch",
+    "vllm.Settings.path": "the content of the folder counts",
+    "vllm.Settings.accept_license": "whether it may be used, not what it says",
+    "vllm.Settings.batch_size": "how fast",
+    "vllm.Settings.args": "those that change results count",
+    "vllm.Settings.base_url": "where the weights are served",
+    "vllm.Settings.api_key_env": "who may ask",
+    "vllm.Settings.lora_rank": "which adapters a server has room for, not what they say",
     "openai.Settings.base_url_env": "host and port that it holds count",
     "openai.Settings.api_key_env": "who pays",
     "openai.Settings.max_concurrency": "how fast",

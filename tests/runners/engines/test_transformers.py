@@ -10,6 +10,7 @@ from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
+from runners.prompting.tokens import token_ids
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
 QUERY = "\n# Query:\n```\nWhere does the zorbo live?\n```\n\n# Answer:\n```\n"
@@ -69,7 +70,7 @@ def test_the_context_ends_a_row_by_its_own_limit_and_not_by_that_of_the_longest_
 ) -> None:
     """So that an answer which a smaller `max_new_tokens` brought, and which is reused, is the one that a
     larger brings."""
-    n_tokens = len(engine._token_ids(EngineRequest(key="", prompt=Prompt(text=QUERY * 20))))
+    n_tokens = len(token_ids(engine._loaded.tokenizer, Prompt(text=QUERY * 20)))
     prompt = Prompt(text=QUERY * (1010 * 20 // n_tokens))
     (short,) = ask(engine, prompt, max_new_tokens=2)
     (long,) = ask(engine, prompt, max_new_tokens=256)
