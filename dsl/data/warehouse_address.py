@@ -13,7 +13,7 @@ LAKE = "warehouse.ducklake"
 """Name of the file with a DuckLake's address."""
 
 IN_A_FILE = "duckdb"
-"""The word for the embedded file, which needs no address."""
+"""Word for no address."""
 
 _PREFIX = "ducklake:postgres:"
 _WORDS = ("dbname", "host", "port", "user", "service", "sslmode", "sslrootcert")

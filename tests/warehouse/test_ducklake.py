@@ -95,7 +95,7 @@ BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: in
 
 
 def missing() -> str:
-    """Return what the tests below lack on this machine; nothing where it is all there."""
+    """Return the reason why the tests below cannot run here; empty where they can."""
     try:
         extensions = {version(f"duckdb-extension-{name}") for name in ("ducklake", "postgres-scanner")}
     except PackageNotFoundError as error:
