@@ -1,6 +1,7 @@
 """A language's prompt text: the form of `runners/prompting/prompt_texts/<language>.yaml` and of someone's own
 file."""
 
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -29,8 +30,10 @@ class PromptTemplate(Value):
     system: str | None = Field(default=None, min_length=1)
 
 
+@cache
 def parse_prompt_text(content: str, path: Path) -> PromptTemplate:
-    """The prompt text in a file's content, which the checks of a spec have read with places.
+    """The prompt text in a file's content, which the checks of a spec have read with places. Each content is
+    read once in a process: every step of a study names one of few.
 
     Raises:
         DataError: it is not a prompt text.
