@@ -148,8 +148,10 @@ def test_the_page_on_exchange_can_be_followed(tmp_path: Path, monkeypatch: pytes
 
 
 def _of_the_ten_line_study(command: str) -> bool:
-    """Return True for what ends by itself on the ten-line study; `xp view` serves until Ctrl-C."""
-    return COMMANDS[command] != "exchange.md" and not command.startswith("xp view") and _can_be_run(command)
+    """Return True for what ends by itself on the ten-line study: `xp view` serves until Ctrl-C, and `xp push`
+    needs a training."""
+    is_other = COMMANDS[command] == "exchange.md" or command.startswith(("xp view", "xp push"))
+    return not is_other and _can_be_run(command)
 
 
 @pytest.mark.parametrize("command", [command for command in OF_XP if _of_the_ten_line_study(command)])
