@@ -76,9 +76,7 @@ def _training(step: SftStep | DpoStep, data: Sequence[DataStep]) -> Iterator[str
         "seed": step.seed,
         **({"beta": step.beta, "loss_type": step.loss_type} if isinstance(step, DpoStep) else {}),
         **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
-        **step.training.model_dump(
-            exclude_none=True, exclude=None if step.validation else frozenset(EVALUATION)
-        ),
+        **step.training.model_dump(exclude_none=True, exclude=set() if step.validation else set(EVALUATION)),
     }
     yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
 
