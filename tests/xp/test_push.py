@@ -303,11 +303,13 @@ def test_a_card_names_every_training_and_the_chosen_one_of_several(store: Path, 
 @pytest.mark.slow
 def test_an_adapter_on_another_one_is_written_as_the_model_that_it_makes(store: Path, tmp_path: Path):
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
+
+    auto: Any = transformers
 
     store = shutil.copytree(store, tmp_path / ".xp")
     sft, dpo = sft_of(store), "dpo-2222222222222222"
-    step = {"weights": WEIGHTS, "prompts": [], "adapter": {"r": 4}, "training": {}, "seed": 0}
+    step: dict[str, Any] = {"weights": WEIGHTS, "prompts": [], "adapter": {"r": 4}, "training": {}, "seed": 0}
     put(store, sft, SftStep.model_validate({**step, "train": []}))
     put(
         store,
@@ -323,8 +325,8 @@ def test_an_adapter_on_another_one_is_written_as_the_model_that_it_makes(store: 
     shutil.copytree(store / "steps" / sft / "adapter", store / "steps" / dpo / "policy" / "adapter")
     out = tmp_path / "out"
     assert not push(dpo, out, store).is_adapter
-    model = AutoModelForCausalLM.from_pretrained(out)
+    model = auto.AutoModelForCausalLM.from_pretrained(out)
     with torch.no_grad():
         assert same(model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits, expected)
-    assert AutoTokenizer.from_pretrained(out).eos_token is not None
+    assert auto.AutoTokenizer.from_pretrained(out).eos_token is not None
     assert ModelCard.load(out / "README.md").data.to_dict()["library_name"] == "transformers"

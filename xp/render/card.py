@@ -77,7 +77,7 @@ def _training(step: TuningStep, data: Sequence["Rows"]) -> Iterator[str]:
         "seed": step.seed,
         **_loss(step),
         **({} if step.adapter is None else step.adapter.model_dump(exclude_none=True)),
-        **step.training.model_dump(exclude_none=True, exclude=None if step.validation else set(EVALUATION)),
+        **step.training.model_dump(exclude_none=True, exclude=set() if step.validation else set(EVALUATION)),
     }
     yield _table(("setting", "value"), [(name, _value(value)) for name, value in settings.items()])
 
