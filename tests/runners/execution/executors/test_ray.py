@@ -15,10 +15,12 @@ import pytest
 import yaml
 
 from dsl.errors import XpError
+from dsl.spec.budget import Budget, Charge
 from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
 from runners.execution.events import Event, Progress, Skipped, Started
 from runners.execution.executors import ray as executor
+from runners.store.spending_ledger import Ledger
 from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.runners.execution.executors.cluster_runs import (
@@ -30,6 +32,9 @@ from tests.runners.execution.executors.cluster_runs import (
     tiny_study,
 )
 from tests.xp.small_study import all_rows, begin_apply, plan_of, step_ids, wait_for, workers_of, write_study
+
+PER_REQUEST = 10
+"""Tokens of an answer of `fake_server.completion`."""
 
 KEY = "a-key-that-is-written-nowhere-4711"
 
@@ -262,6 +267,49 @@ def test_a_node_ten_times_slower_gets_few_shards_and_keys_reach_nodes_without_be
     files = [file for folder in written for file in folder.rglob("*") if file.is_file()]
     assert {"raylet.out", "completions.jsonl"} <= {file.name for file in files}
     assert [file for file in files if KEY.encode() in file.read_bytes()] == []
+
+
+def test_a_budget_stops_a_step_on_all_nodes_and_each_request_is_charged_once(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
+    spec, n_items = write_study(tmp_path / "study", languages=("en",), n_items=30), 30
+    study = yaml.safe_load(spec.read_text("utf-8"))
+    served = {"engine": "openai", "name": "m", "base_url_env": "FAKE_URL", "max_concurrency": 1}
+    study["models"] = {"served": {"base": served, "parameters": 1}}
+    spec.write_text(yaml.safe_dump(study), "utf-8")
+    plan, asked = plan_of(spec), (nodes.fast.asked, nodes.slow.asked)
+    before = sum(map(len, asked))
+
+    def run_within(tokens: int) -> tuple[list[Event], Ledger]:
+        store, events = Store(tmp_path / "store"), list[Event]()
+        store.charge = Charge(experiment="small", budget=Budget(tokens=tokens))
+        ledger = store.ledger("small")
+        with store.lock():
+            ledger.settle_killed()
+            todo = {step_id: step for step_id, step in plan.steps.items() if not store.is_done(step_id)}
+            done = plan.steps.keys() - todo.keys()
+            executor.run(todo, done, store, events.append, 1, {"generate": Resources(shard_rows=5)})
+        ledger.look()
+        return events, ledger
+
+    events, ledger = run_within(1000)
+    assert [event.status for event in ends(events) if event.step_id.startswith("generate")] == ["stopped"]
+    assert 0 < sum(map(len, asked)) - before < n_items
+    assert ledger.spent.tokens <= 1000
+    events, ledger = run_within(1_000_000)
+    assert {event.status for event in ends(events)} == {"done"}
+    (generate,) = step_ids(plan, "generate")
+    rows = all_rows(tmp_path / "store")[generate]
+    assert len({row["item"] for row in rows}) == len(rows) == n_items
+    entries = [json.loads(line) for line in ledger.path.read_text("utf-8").splitlines()]
+    begun = [entry["request"] for entry in entries if not entry["is_over"]]
+    over = {entry["request"]: entry["use"]["tokens"] for entry in entries if entry["is_over"]}
+    assert (len(entries), set(begun)) == (2 * len(begun), over.keys())
+    assert ledger.spent.tokens == sum(over.values())
+    # a request under way on a node that was called back counts in full, and is sent again
+    n_lost = sum(tokens > PER_REQUEST for tokens in over.values())
+    assert n_lost <= 2
+    assert n_items <= sum(map(len, asked)) - before <= len(begun) <= n_items + n_lost
 
 
 def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(

@@ -24,7 +24,7 @@ class Handed:
         (store.step_folder(data) / "examples.jsonl").write_text("{}\n" * 10, "utf-8")
         todo: dict[StepId, Step] = {i: step for i, step in plan.steps.items() if i != data}
         self.events: list[Event] = []
-        self.queue = Queue(todo, (data,), store, self.events.append)
+        self.queue = Queue(todo, (data,), store, self.events.append, {})
         self.units = Units(self.queue, {"generate": 4})
 
     def next(self) -> Unit:
@@ -90,7 +90,7 @@ def test_a_lost_attempt_is_interrupted_and_its_unit_waits_again(tmp_path: Path) 
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     (data,) = step_ids(plan, "data")
     events: list[Event] = []
-    queue = Queue({data: plan.steps[data]}, (), Store(tmp_path / "store"), events.append)
+    queue = Queue({data: plan.steps[data]}, (), Store(tmp_path / "store"), events.append, {})
     units = Units(queue, {})
     unit = units.next()
     assert unit == (data, None)
