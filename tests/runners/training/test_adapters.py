@@ -13,6 +13,7 @@ from dsl.steps.training_settings import Adapter, Training
 from runners.models.loading import load, load_to_train
 from runners.steps import dpo, sft
 from runners.store.step_io import read_rows
+from runners.training import tune
 from runners.training.adapter import lora
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
 from tests.runners.checkpoints import llama
@@ -90,8 +91,8 @@ def test_what_is_loaded_answers_as_what_was_trained(
         trained["logits"], trained["tokens"] = logits_of(trainer.model), written(trainer.model)
         save(trainer, *rest)
 
-    save = sft.save
-    monkeypatch.setattr(sft, "save", noting)
+    save = tune.save
+    monkeypatch.setattr(tune, "save", noting)
     before = logits_of(load(WEIGHTS, None, tmp_path).model)
     step, found = study(tmp_path, adapter=of_kind(kind))
     sft.run(step, found, tmp_path / "out")
