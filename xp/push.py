@@ -21,7 +21,7 @@ from runners.store.store import Store, read_step
 from warehouse.connect import connect
 from warehouse.query import fetch
 from xp.model_card import Card
-from xp.render.card import card_as_markdown
+from xp.render.card import base_name, card_as_markdown
 from xp.studies import checks_of
 
 _KINDS = (*TRAININGS, "select")
@@ -85,16 +85,13 @@ def push(
 
 
 def _step_of(target: str, store: Store) -> StepId:
-    """Return the finished training step that is meant."""
+    """Return the finished training step that is meant: an experiment may be called as steps begin (`sft`)."""
     trained = sorted(one for one in store.done() if one.partition("-")[0] in _KINDS)
-    found = [one for one in trained if one.startswith(target)]
-    if not found and store.warehouse.exists():
-        with connect(store.warehouse, read_only=True) as connection:
-            sql = (
-                "select distinct arg_max(step_id, position) as step_id from cell_training"
-                " join cells using (cell_id) where experiment = ? group by cell_id order by all"
-            )
-            found = [row["step_id"] for row in fetch(connection, sql, [target]) if row["step_id"] in trained]
+    if target in trained:
+        return target
+    if (found := _models_of(target, store)) is None:
+        found = [one for one in trained if one.startswith(target)]
+    found = [one for one in found if one in trained]
     if len(found) == 1:
         return found[0]
     if found:
@@ -104,6 +101,21 @@ def _step_of(target: str, store: Store) -> StepId:
         f"`{target}` is no finished training step ({listed(_KINDS)}), and no experiment with one{known}."
         f" {suggest(target, trained)}"
     )
+
+
+def _models_of(experiment: str, store: Store) -> list[StepId] | None:
+    """Return the steps that make the models of an experiment; None where the warehouse has none of this
+    name."""
+    if not store.warehouse.exists():
+        return None
+    with connect(store.warehouse, read_only=True) as connection:
+        if not fetch(connection, "from experiments where experiment = ?", [experiment]):
+            return None
+        sql = (
+            "select distinct arg_max(step_id, position) as step_id from cell_training"
+            " join cells using (cell_id) where experiment = ? group by cell_id order by all"
+        )
+        return [row["step_id"] for row in fetch(connection, sql, [experiment])]
 
 
 def _chain(step_id: StepId, store: Store) -> tuple[TuningStep, ...]:
@@ -123,8 +135,7 @@ def _write_adapter(step: TuningStep, source: Path, out: Path) -> None:
     for file in sorted((source / _ADAPTER).glob("*.safetensors")):
         shutil.copyfile(file, out / file.name)
     settings: dict[str, Any] = json.loads((source / _ADAPTER / "adapter_config.json").read_text("utf-8"))
-    base = step.weights.hub or step.weights.package or Path(step.weights.source).name
-    settings |= {"base_model_name_or_path": base, "revision": step.weights.revision}
+    settings |= {"base_model_name_or_path": base_name(step.weights), "revision": step.weights.revision}
     text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
     (out / "adapter_config.json").write_text(text, "utf-8")
 

@@ -72,13 +72,15 @@ class Engine:
             left = LeftRequests(server, self._settings, requests, decoding, attempt)
             return left.answers(lambda asked: self._bodies(server, asked, decoding))
 
+        single = self._sent_singly()
+
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | XpError]]]:
-            meter = spending.meter(self._settings, decoding.max_new_tokens)
-            async with opened(server, self._settings, API, Reply, meter) as client:
-                yield _Call(self._settings.name, client, decoding).ask
+            meter = spending.meter(single, decoding.max_new_tokens)
+            async with opened(server, single, API, Reply, meter) as client:
+                yield _Call(single.name, client, decoding).ask
 
-        return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
+        return concurrently(sorted(requests, key=_beginning), calls, single.max_concurrency)
 
     async def _bodies(
         self, server: Server, requests: Sequence[EngineRequest], decoding: Decoding
@@ -87,7 +89,7 @@ class Engine:
 
         Raises ServerError where it is refused or not answered.
         """
-        single = self._settings.model_copy(update={"batch": False})
+        single = self._sent_singly()
         meter = spending.meter(single, decoding.max_new_tokens)
         kinds = {one.prompt.json_schema is None: one for one in requests}
         async with opened(server, single, API, Reply, meter) as client:
@@ -96,6 +98,10 @@ class Engine:
                 if isinstance(outcome := await call.post(probe(one.prompt), one.seed), Failure):
                     raise client.explained(outcome)
             return [call.body(one.prompt, one.seed) for one in requests]
+
+    def _sent_singly(self) -> Settings:
+        """Return the settings of requests that are in no batch, which cost the full price."""
+        return self._settings.model_copy(update={"batch": False})
 
 
 def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:

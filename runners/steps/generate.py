@@ -23,7 +23,7 @@ from dsl.values import Sha256
 from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
-from runners.store import faults, provenance, spending
+from runners.store import batches, faults, provenance, spending
 from runners.store.looks import is_settled
 from runners.store.reusable_rows import reuse_rows
 from runners.store.step_io import (
@@ -226,7 +226,7 @@ def _generated(
     """Yield the missing rows as they are answered.
 
     Where the step was finished before but for them, a server that does not answer at all is one more fault on
-    each.
+    each; not so where they wait in a batch, whose answers are still to come.
     """
     left = dict(missing)
     try:
@@ -241,7 +241,7 @@ def _generated(
             n_before = earlier[item].n_faults if item in earlier else 0
             yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_transient else row
     except ServerError:
-        if not left.keys() <= earlier.keys():
+        if not left.keys() <= earlier.keys() or batches.are_waiting():
             raise
         for item in left:
             yield earlier[item].model_copy(update={"n_faults": earlier[item].n_faults + 1})

@@ -23,7 +23,7 @@ from runners.engines import find_engine, resolved
 from runners.engines.contract import EngineAnswer, EngineRequest, bounded
 from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
-from runners.store import faults, provenance, spending
+from runners.store import batches, faults, provenance, spending
 from runners.store.reusable_rows import reuse_rows
 from runners.store.row_keys import Keys
 from runners.store.step_io import (
@@ -132,12 +132,12 @@ def _judged(
     """Yield one judge's missing verdicts as they are made.
 
     Where the step was finished before but for them, a server that does not answer at all is one more fault on
-    each.
+    each; not so where they wait in a batch, whose answers are still to come.
     """
     try:
         yield from _verdicts(settings, missing, tools)
     except ServerError:
-        if not missing.keys() <= earlier.keys():
+        if not missing.keys() <= earlier.keys() or batches.are_waiting():
             raise
         yield from [earlier[place] for place in missing]
 

@@ -99,6 +99,11 @@ def n_waiting(attempt: Path) -> int:
     return sum(len(batch.requests) for batch in read(attempt) if not batch.is_fetched)
 
 
+def are_waiting() -> bool:
+    """Test whether requests of the attempt at work wait at a provider, or may."""
+    return _attempt is not None and n_waiting(_attempt) > 0
+
+
 def drop(attempt: Path) -> None:
     """Delete the batches of an attempt that is finished: its rows hold their answers."""
     shutil.rmtree(attempt / _FOLDER, ignore_errors=True)

@@ -65,6 +65,7 @@ def hold_store(root: Path) -> Generator[None]:
             time.sleep(0.001)  # somebody looked who holds it
         try:
             _write_holder(handle)
+            os.fsync(handle)  # or NFS keeps it here for half a minute, while jobs on other nodes ask for it
         except OSError as error:
             raise unwritten(error, path) from error
         yield

@@ -15,11 +15,12 @@ import yaml
 from dsl.spec.budget import Use
 from runners.store.spending_ledger import Ledger
 from tests.runners.engines.fake_batches import Provider, Row, answered, providing, refused, unasked
-from tests.runners.engines.fake_server import Said
+from tests.runners.engines.fake_server import SOON, Said
 from tests.xp.small_study import begin_apply
 from tests.xp.test_apply_served import COMPLETIONS, N_ITEMS, rows, run, served, todo, write_study
 from xp import load
 from xp.apply import Applied
+from xp.remake import remake
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of
 
@@ -125,6 +126,29 @@ def test_rows_that_a_batch_leaves_open_are_asked_again_in_another(tmp_path: Path
     assert {reason for _, reason, _ in rows(spec, COMPLETIONS)} == {"eos"}
 
 
+@pytest.mark.parametrize("is_judge", [False, True])
+def test_a_provider_that_is_down_loses_no_batch_of_rows_that_are_asked_again(is_judge: bool, tmp_path: Path):
+    with providing() as provider:
+        spec, correct_one = study_at(provider, tmp_path), correct
+        if is_judge:
+            model = {**served(provider.url), "batch": True}
+            judge = {"judge": "rubric", "rubric": "overall", "model": model}
+            spec, correct_one = write_study(tmp_path, "", judge=judge, model={"engine": "echo"}), verdict
+        run(spec)
+        provider.end(
+            lambda row: unasked(row) if "3 + 3" in json.dumps(row["body"]) else correct_one(row), "expired"
+        )
+        assert run(spec).n_failed == 0
+        assert [one.n_waiting for one in run(spec).stopped] == [1]
+        provider.before = lambda asked: Said(b"", 502, SOON)
+        assert run(spec).n_failed == 1
+        provider.before = silent
+        provider.end(correct_one)
+        last = run(spec)
+        assert (last.n_failed, last.stopped, todo(spec)) == (0, (), [])
+        assert len(provider.batches) == 2
+
+
 @pytest.mark.parametrize("status", ["expired", "failed", "cancelled"])
 def test_a_batch_without_any_answer_is_a_failed_step_and_is_submitted_again(status: str, tmp_path: Path):
     with providing() as provider:
@@ -164,6 +188,19 @@ def test_a_batch_reserves_half_of_the_highest_price_until_it_has_ended(tmp_path:
     took = (N_ITEMS - 1) * PER_REQUEST
     assert ledger_of(spec).spent == single + Use(usd=took * 0.5e-3, tokens=took)
     assert f"Spent so far: {ledger_of(spec).spent}." in in_words(spec, applied)
+
+
+def test_rows_that_are_made_again_one_by_one_are_charged_at_the_full_price(tmp_path: Path):
+    with providing() as provider:
+        spec = study_at(provider, tmp_path, {"usd": 10})
+        run(spec)
+        provider.end()
+        run(spec)
+        before = ledger_of(spec).spent
+        made = remake(tmp_path / "store", 1.0, 0, allow_env=True)
+        assert (made.n_rows, len(provider.batches)) == (N_ITEMS, 1)
+    took = N_ITEMS * PER_REQUEST
+    assert ledger_of(spec).spent.usd - before.usd == pytest.approx(took * 1e-3)
 
 
 def test_a_batch_that_the_budget_has_no_room_for_is_not_submitted(tmp_path: Path):

@@ -16,9 +16,10 @@ from huggingface_hub import ModelCard, constants
 
 from dsl.data.records import Outcome
 from dsl.data.source import FileSource, HubSource
+from dsl.engines.transformers import Weights
 from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.steps.steps import DataStep, DpoStep, SelectStep, SftStep, Step
-from runners.store.store import Store
+from runners.store.store import Store, read_step
 from tests.fixtures.tiny_study import WEIGHTS
 from tests.runners.models.test_loading import adapter, same
 from tests.warehouse.reported_study import write_study
@@ -150,6 +151,26 @@ def test_a_study_with_one_trained_model_is_named_for_it_and_one_with_more_names_
     assert sft_of(store) in str(raised.value)
     with pytest.raises(ArgumentError, match="is no finished training step"):
         push("generate-1", tmp_path / "out", store)
+
+
+def test_a_base_in_a_folder_is_named_without_its_place_on_this_machine(store: Path, tmp_path: Path):
+    store = shutil.copytree(store, tmp_path / ".xp")
+    step = read_step(store / "steps" / sft_of(store))
+    assert isinstance(step, SftStep)
+    weights = Weights(path="/home/somebody/models/my-base/")
+    put(store, sft_of(store), step.model_copy(update={"weights": weights}))
+    push(sft_of(store), tmp_path / "out", store)
+    assert [file for file in (tmp_path / "out").iterdir() if b"/home/" in file.read_bytes()] == []
+    assert "# my-base, SFT\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_an_experiment_is_meant_by_its_name_also_where_steps_begin_like_it(store: Path, tmp_path: Path):
+    store = shutil.copytree(store, tmp_path / ".xp")
+    with duckdb.connect(str(store / "warehouse.duckdb")) as connection:
+        connection.execute("insert into experiments select * replace ('sft' as experiment) from experiments")
+    with pytest.raises(ArgumentError, match="`sft` is no finished training step"):
+        push("sft", tmp_path / "out", store)
+    push("sft-", tmp_path / "out", store)
 
 
 def test_a_warehouse_that_cannot_be_read_leaves_no_folder(store: Path, tmp_path: Path):
@@ -325,6 +346,8 @@ def test_an_adapter_on_another_one_is_written_as_the_model_that_it_makes(store: 
     shutil.copytree(store / "steps" / sft / "adapter", store / "steps" / dpo / "policy" / "adapter")
     out = tmp_path / "out"
     assert not push(dpo, out, store).is_adapter
+    here = str(WEIGHTS.path).encode()
+    assert [file for file in out.iterdir() if here in file.read_bytes()] == []
     model = auto.AutoModelForCausalLM.from_pretrained(out)
     with torch.no_grad():
         assert same(model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits, expected)

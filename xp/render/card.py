@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from dsl.data.source import HubSource
+from dsl.engines.transformers import Weights
 from dsl.messages import one_line
 from dsl.steps.steps import DataStep
 from dsl.steps.training_settings import EVALUATION
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 
 def card_as_markdown(card: "Card") -> str:
     """Return a README.md with the hub's header."""
-    base = card.trainings[-1].weights
+    base = escaped(base_name(card.trainings[-1].weights))
     kinds = " and then ".join(step.kind.upper() for step in card.trainings)
     what = "A LoRA adapter for" if card.is_adapter else "A model made from"
     parts = [
         f"---\n{_header(card)}\n---",
-        f"# {escaped(base.source)}, {kinds}",
-        f"{what} {escaped(base.source)}{_pinned(card)}, trained by {kinds}. Written by xp from step"
-        f" {escaped(card.step_id)}.",
+        f"# {base}, {kinds}",
+        f"{what} {base}{_pinned(card)}, trained by {kinds}. Written by xp from step {escaped(card.step_id)}.",
         *(f"Asked in the study: {escaped(question)}" for question in card.questions),
     ]
     for step, data in zip(card.trainings, card.data, strict=True):
@@ -34,6 +34,11 @@ def card_as_markdown(card: "Card") -> str:
     parts += ["## Scores", _scores(card.scores) or "No scores yet."]
     parts += ["## Contrasts", _contrasts(card.contrasts) or "The study compares it with nothing."]
     return "\n\n".join(parts) + "\n"
+
+
+def base_name(weights: Weights) -> str:
+    """Return the name of weights, that of a local folder without its place on this machine."""
+    return weights.hub or weights.package or _last_part(weights.source)
 
 
 def _header(card: "Card") -> str:
@@ -94,7 +99,11 @@ def _name_of(data: DataStep) -> str:
     """Return a data set's name on the hub, or that of a file without its place on this machine."""
     if isinstance(data.source, HubSource):
         return data.source.title
-    return data.source.title.replace("\\", "/").rpartition("/")[2]
+    return _last_part(data.source.title)
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _scores(rows: Sequence["Row"]) -> str:

@@ -1,5 +1,6 @@
 """The store's lock beside processes that look who holds it, as `xp status` and `xp view` do."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,3 +45,17 @@ def test_beside_those_who_look_one_holds_it_and_the_next_is_told_who(watched: Pa
             with pytest.raises(StoreLocked, match="is in use: process"), hold_store(watched):
                 pass
             assert holder(watched / "lock")
+
+
+def test_other_machines_are_told_at_once_who_holds_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []  # on NFS the others see what was synced, or written long ago
+
+    def sync(handle: int) -> None:
+        synced.append(os.pread(handle, 10_000, 0))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with hold_store(tmp_path):
+        assert synced == [(tmp_path / "lock").read_bytes()]
+    assert str(os.getpid()).encode() in synced[0]
