@@ -90,6 +90,12 @@ class Weights(EngineSettings):
         """The same weights as transformers loads them, whichever engine serves them."""
         return self
 
+    @property
+    def most_positions(self) -> int | None:
+        """The most tokens of prompt and answer together that its server is started for; None where the model
+        itself sets the limit."""
+        return None
+
     def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
         """Raise DataError for a model type that is not supported, or whose licence was not accepted."""
         if is_encoder_decoder:

@@ -11,19 +11,21 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import ServerSettings, without_secret
 from dsl.engines.openai import Settings as RunningServer
 from dsl.engines.transformers import Weights
-from dsl.messages import listed
+from dsl.messages import is_secret, listed, scrub
 from dsl.values import Scalar
 
 GIVEN = frozenset(
     {"model", "tokenizer", "dtype", "revision", "tokenizer_revision", "trust_remote_code", "host", "port"}
     | {"uds", "api_key", "served_model_name", "generation_config", "enable_lora", "max_lora_rank"}
     | {"lora_modules", "config", "root_path", "enable_prefix_caching"}
+    | {"hf_token", "ssl_keyfile", "ssl_certfile", "ssl_ca_certs", "ssl_cert_reqs"}
 )
-"""Arguments that xp gives by itself."""
+"""Arguments that xp gives by itself, or that its server does without: all it needs lies in folders, and it is
+asked on this machine alone."""
 
 FASTER = frozenset(
-    {"gpu_memory_utilization", "kv_cache_memory_bytes", "swap_space", "cpu_offload_gb", "load_format"}
-    | {"download_dir", "max_loras", "max_cpu_loras", "uvicorn_log_level", "disable_log_stats"}
+    {"gpu_memory_utilization", "kv_cache_memory_bytes", "swap_space", "cpu_offload_gb", "download_dir"}
+    | {"max_loras", "max_cpu_loras", "uvicorn_log_level", "disable_log_stats"}
 )
 """Arguments that change no token, and are no part of the identity."""
 
@@ -59,10 +61,17 @@ class Settings(Weights):
             )
         if given := sorted(self.args.keys() & GIVEN):
             raise ValueError(
-                f"`args` names {listed(given)}: given to every server by xp, from the settings beside `args`"
+                f"`args` names {listed(given)}: given to every server by xp, from the settings beside `args`,"
+                " or not needed by one that only this machine asks"
             )
         if odd := sorted(name for name in self.args if not name.replace("_", "").isalnum()):
             raise ValueError(f"`args` names {listed(odd)}: write an argument as `max_model_len: 4096`")
+        texts = [value for value in self.args.values() if isinstance(value, str)]
+        if any(is_secret(text) or scrub(text) != text for text in texts):
+            raise ValueError(
+                "`args` holds a password or a key, which would stand in reports and in the store: leave it"
+                " out"
+            )
         if self.args and self.base_url is not None:
             raise ValueError(
                 "`args` start a server, and the one at `base_url` runs already. Name one of them"
@@ -79,6 +88,11 @@ class Settings(Weights):
             name: getattr(self, name) for name in Weights.model_fields if name not in ("engine", "batch_size")
         }
         return Weights.model_validate(shared)
+
+    @property
+    def most_positions(self) -> int | None:
+        length = self.args.get("max_model_len")
+        return length if isinstance(length, int) and length > 0 else None
 
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> Weights:
         counted = {name: value for name, value in self.args.items() if name not in FASTER}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import Example, Prompt
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import TextPrompt
 from dsl.steps.steps import GenerateStep
@@ -41,12 +42,12 @@ def generation_findings(step: GenerateStep, context: StepContext, loaded: Loaded
         return
     yield from stop_findings(step, asked, context)
     if isinstance(step.prompt, TextPrompt):
-        yield from _token_findings(asked, step.decoding.max_new_tokens, loaded)
+        yield from _token_findings(step, asked, loaded)
     elif loaded.no_chat is not None:
         yield Finding(level="error", message=loaded.no_chat)
     else:
         yield from _generation_prompt(loaded.tokenizer, asked[0][1])
-        yield from _token_findings(asked, step.decoding.max_new_tokens, loaded)
+        yield from _token_findings(step, asked, loaded)
 
 
 def stop_findings(step: GenerateStep, asked: Asked, context: StepContext) -> Iterator[Finding]:
@@ -108,8 +109,8 @@ def _generation_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> It
         )
 
 
-def _token_findings(asked: Asked, max_new_tokens: int, loaded: Loaded) -> Iterator[Finding]:
-    yield from _lengths(asked, max_new_tokens, loaded)
+def _token_findings(step: GenerateStep, asked: Asked, loaded: Loaded) -> Iterator[Finding]:
+    yield from _lengths(step, asked, loaded)
     tokenizer: Any = loaded.tokenizer
     end = AnswerEnd("", 0, "")
     if asked[0][1].text is None:
@@ -139,10 +140,14 @@ def _token_findings(asked: Asked, max_new_tokens: int, loaded: Loaded) -> Iterat
         yield among(merged, n_answered, "prompts", message).model_copy(update={"level": "warning"})
 
 
-def _lengths(asked: Asked, max_new_tokens: int, loaded: Loaded) -> Iterator[Finding]:
-    """Find prompts that do not fit the model's positions, or leave their answers too few of them."""
-    if (room := loaded.n_positions) is None:
+def _lengths(step: GenerateStep, asked: Asked, loaded: Loaded) -> Iterator[Finding]:
+    """Find prompts that do not fit the positions of the model, or those that its server is started for, or
+    leave their answers too few of them."""
+    served = step.model.most_positions if isinstance(step.model, Weights) else None
+    limits = [limit for limit in (loaded.n_positions, served) if limit is not None]
+    if (room := min(limits, default=None)) is None:
         return
+    max_new_tokens = step.decoding.max_new_tokens
     full, tight = list[str](), list[str]()
     for example, prompt in asked:
         # a token is a byte at least: most prompts need not be read for this

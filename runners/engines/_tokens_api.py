@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from runners.engines._completion_api import OFF
+from runners.engines._completion_api import OFF, Usage
 from runners.http.client import ApiReply, Detail
 from runners.inference.answer_text import is_stopped
 from runners.inference.stop_strings import cut_at_stop
@@ -29,6 +29,11 @@ class Reply(ApiReply):
     """Fields read from a reply. At least one choice is required."""
 
     choices: Annotated[list[Choice], Field(min_length=1)]
+    usage: Detail[Usage] = None
+
+    def n_tokens(self) -> tuple[int | None, int | None]:
+        usage = self.usage or Usage()
+        return usage.prompt_tokens, usage.completion_tokens
 
 
 def body(

@@ -27,11 +27,13 @@ from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Answered, ApiReply, Client, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Failure
+from runners.http.meter import FREE
 from runners.http.server import Server
 from runners.inference.answer_text import Detokenizer
 from runners.inference.stop_strings import cut_at_stop
 from runners.serving import servers, vllm
 from runners.serving.servers import API, Model, Models
+from runners.store import spending
 
 if TYPE_CHECKING:
     from runners.inference.next_token import Sampling
@@ -189,7 +191,8 @@ class Engine:
     ) -> Generator[EngineAnswer]:
         """Yield the answers to the requests of `left`, which are taken out of it.
 
-        A row's seconds are those since the answer before it, so that rows add up to the time they took.
+        A row's seconds are those since the answer before it, so that rows add up to the time they took. A
+        server that runs already is paid by its tokens, and one that was started by its time.
         """
         adapter, name = self._adapter, served.model.id
         if adapter is not None:
@@ -197,10 +200,12 @@ class Engine:
 
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[Request], Awaitable[EngineAnswer | XpError]]]:
+            is_own = served.started is not None
+            meter = FREE if is_own else spending.meter(served.address, sampling.max_new_tokens)
             async with (
                 opened(served.server, served.address, API, ApiReply) as other,
                 nullcontext() if adapter is None else vllm.adapter_loaded(other, name, adapter),
-                opened(served.server, served.address, API, Reply) as client,
+                opened(served.server, served.address, API, Reply, meter) as client,
             ):
                 yield _Call(client, name, served.fingerprint, read, sampling, self._loaded).ask
 

@@ -6,7 +6,8 @@ Its memory comes back when it ends.
 
 reads tasks from standard input and writes messages to standard output, a JSON object a line; nothing else
 gets there, because each step's own output goes to its log. It ends when its input does, when its parent does,
-and after a step that failed: what such a step leaves in memory must not reach the next one.
+and after a step that failed: what such a step leaves in memory must not reach the next one. A server that it
+has started has ended before it does, where it is not at a step.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from dsl.steps.steps import AnyStep
 from dsl.values import StepId, Value
 from runners.execution.attempt import attempt
 from runners.models.startup_time import count_process
+from runners.serving import servers
 from runners.store.store import Store
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -88,11 +90,16 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(asked, tasks), daemon=True).start()
+    is_waiting = threading.Event()
+    is_waiting.set()
+    threading.Thread(target=_listen, args=(asked, tasks, is_waiting), daemon=True).start()
     store = Store(arguments.store)
     count_process()
     while True:
-        message = _perform(Task.model_validate_json(tasks.get()), store, answers)
+        task = Task.model_validate_json(tasks.get())
+        is_waiting.clear()
+        message = _perform(task, store, answers)
+        is_waiting.set()
         _say(answers, message)
         if isinstance(message, Failed):
             return
@@ -134,14 +141,17 @@ def _say(answers: int, message: Value) -> None:
         line = line[os.write(answers, line) :]
 
 
-def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
+def _listen(asked: int, tasks: "queue.SimpleQueue[str]", is_waiting: threading.Event) -> None:
     """Queue the parent's messages. At their end, exit at once, even in the middle of a step.
 
-    Then the parent is gone, or needs this worker no longer.
+    Then the parent is gone, or needs this worker no longer. Its server's memory is free before the parent
+    starts another worker; of one that is gone nobody waits for that, and the guard ends the server.
     """
     with os.fdopen(asked, encoding="utf-8") as lines:
         for line in lines:
             tasks.put(line)
+    if is_waiting.is_set():
+        servers.end()
     os._exit(0)
 
 

@@ -9,6 +9,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,6 +153,8 @@ class Running:
 
 _running: Running | None = None
 """The server that this process asked last: a worker runs the steps of one model one after another."""
+_ending = threading.Lock()
+"""Held while it ends, so that whoever asks for its end meanwhile waits for that, too."""
 
 
 def running(launch: Launch, folder: Path) -> Running:
@@ -169,9 +172,10 @@ def running(launch: Launch, folder: Path) -> Running:
 def end() -> None:
     """End the server that this process has started, if there is one."""
     global _running
-    was, _running = _running, None
-    if was is not None:
-        was.end()
+    with _ending:
+        was, _running = _running, None
+        if was is not None:
+            was.end()
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from dsl.steps.steps import GenerateStep
+from runners.execution.events import Ended
+from runners.execution.executors._process import Worker
+from runners.execution.worker import Task
+from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY
 from tests.runners.serving.test_servers import left_of
+from xp import load
 
 pytestmark = pytest.mark.slow
 
@@ -120,3 +127,40 @@ def test_nothing_runs_on_when_apply_is_killed_or_interrupted(study: Path, ended_
     applied.communicate(timeout=300)
     assert applied.returncode != 0
     assert not left_of(running)
+
+
+def here(study: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.chdir(study)
+    monkeypatch.setenv("XP_VLLM", program)
+    monkeypatch.setenv("VLLM_SERVER_ASKED", str(study / "asked.jsonl"))
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+
+
+def test_a_server_ends_with_the_apply_of_a_process_that_goes_on(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(study, monkeypatch, f"{sys.executable} {SERVER}")
+    applied = load(study / "study.yaml").apply(in_process=True, report=False)
+    assert applied.failures == ()
+    assert (study / "asked.jsonl").exists()
+    assert servers_of(study) == set()
+
+
+def test_a_server_has_ended_when_the_worker_that_waits_with_it_has(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_slowly = '(trap "sleep 1; exit" TERM; while :; do sleep 0.1; done) & exec "$@"'
+    here(study, monkeypatch, shlex.join(["sh", "-c", ends_slowly, "sh", sys.executable, str(SERVER)]))
+    plan, store = load(study / "study.yaml").plan().diff.plan, Store(study / ".xp")
+    step_id, step = next((i, one) for i, one in plan.steps.items() if isinstance(one, GenerateStep))
+    worker = Worker(store, step.affinity, {})
+    try:
+        for one in (step.examples, step_id):
+            worker.give(Task.model_validate({"step_id": one, "step": plan.steps[one]}))
+            while worker.is_busy:
+                assert [event.status for event in worker.news() if isinstance(event, Ended)] in ([], ["done"])
+                time.sleep(0.05)
+        assert len(servers_of(study)) >= 3
+    finally:
+        worker.end()
+    assert servers_of(study) == set()

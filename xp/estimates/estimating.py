@@ -159,7 +159,8 @@ def _estimate(
         else:
             usd = price.usd(work.prompt_tokens, work.new_tokens)
     seconds = 0.0 if took is None else took.seconds + took.overhead
-    is_loaded = isinstance(work.model, Weights)
+    is_served = work.model is not None and work.model.server_named() is not None
+    is_loaded = isinstance(work.model, Weights) and not is_served
     needed = needed_bytes(work, size, here) if is_loaded and size is not None else None
     peak = 0 if needed is None else max(needed.total, rates.peak(work) or 0)
     n_tokens = round(work.prompt_tokens) + round(work.new_tokens)
@@ -172,7 +173,7 @@ def _estimate(
         seconds=seconds,
         gpu_seconds=seconds if is_loaded and here.device == "cuda" else 0.0,
         device_seconds=seconds if is_loaded else 0.0,
-        n_served_tokens=n_tokens if isinstance(work.model, ServerSettings) else 0,
+        n_served_tokens=n_tokens if is_served else 0,
         peak_memory_bytes=peak,
         usd=usd,
         n_measured=int(took is not None and took.is_measured),

@@ -71,8 +71,8 @@ class Rates:
         """Estimate the time of a step; None for a model of unknown size."""
         if isinstance(work.model, Served) and work.model.batch:
             return Seconds(0.0, 0.0, False)  # the provider's, while no process waits
-        if isinstance(work.model, ServerSettings):
-            return self._served(work, work.model)
+        if work.model is not None and (server := work.model.server_named()) is not None:
+            return self._served(work, server, work.model.engine)
         if not isinstance(work.model, Weights):
             return self._by_rule(work)
         if n_parameters is None:
@@ -112,7 +112,8 @@ class Rates:
     def _loaded(self, name: str, engine: str, kind: str, machine: Machine) -> "_Rate":
         """Rate of steps that load weights: a factor of the rule."""
         loaded = (cost for cost in self._costs if cost.engine == engine)
-        here = [cost for cost in loaded if cost.device == machine.device]
+        # a step whose model a server loads names the GPU, and no device of torch's
+        here = [cost for cost in loaded if cost.device in (machine.device, machine.name)]
         alike = [cost for cost in here if _group(cost.kind) == _group(kind)]
         same = [cost for cost in alike if cost.model == name]
         factors = (self._factor(costs, machine) for costs in (same, alike, here))
@@ -120,16 +121,16 @@ class Rates:
         overhead = fmean(cost.overhead_seconds for cost in same) if same else LOAD_SECONDS
         return _Rate(factor, overhead, bool(same))
 
-    def _served(self, work: Work, server: ServerSettings) -> Seconds:
-        name = name_of(server)
+    def _served(self, work: Work, server: ServerSettings, engine: str) -> Seconds:
+        place = name, _, _ = name_of(server), work.kind, engine
 
         def measured() -> _Rate:
             # as many requests a row as there were: what a row took holds its server's concurrency
-            same = [c for c in self._costs if (c.model, c.kind) == (name, work.kind) and c.n_made]
+            same = [c for c in self._costs if (c.model, c.kind, c.engine) == place and c.n_made]
             n_made = sum(cost.n_made for cost in same)
             return _Rate(sum(cost.seconds for cost in same) / n_made if n_made else 0.0, 0.0, bool(same))
 
-        rate = self._rate(name, work.kind, "", measured)
+        rate = self._rate(f"{engine} {name}", work.kind, "", measured)
         if rate.is_measured:
             return Seconds(rate.factor * work.n_rows, 0.0, True)
         fixed, per_second = SERVED_SECONDS

@@ -40,6 +40,10 @@ _OPENMP = {
 }
 
 
+_END_SECONDS = 20.0
+"""Patience with a worker that ends the server which it has started: the next one may need its memory."""
+
+
 @dataclass
 class Attempt:
     """A step that is being run, and by whom."""
@@ -148,12 +152,17 @@ class Worker:
                 yield now.failed(death)
 
     def end(self) -> None:
-        """Whatever it is doing: rows that it finished are on the disk already."""
+        """Whatever it is doing: rows that it finished are on the disk already. One that waits ends by itself,
+        and its server before it."""
+        is_busy = self.is_busy
+        with contextlib.suppress(BrokenPipeError):  # a task it did not live to read
+            self._tasks.close()
+        if not is_busy:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        with contextlib.suppress(BrokenPipeError):  # a task it did not live to read
-            self._tasks.close()
         self._answers.close()
         self._complaints.close()
 

@@ -26,10 +26,18 @@ def run(
     resources: Mapping[str, Resources],
 ) -> None:
     """Run every step of `todo` that can be run; the contract is in `runners.execution.executors`."""
-    queue, loaded = Queue(todo, done, store, on_event, {}), ""
+    queue = Queue(todo, done, store, on_event, {})
     if queue.schedule.is_over():
         return
     os.environ.update(share(visible(), []))
+    try:
+        _run(queue, todo, store, on_event)
+    finally:
+        servers.end()  # this process may go on for long
+
+
+def _run(queue: Queue, todo: Mapping[StepId, Step], store: Store, on_event: OnEvent) -> None:
+    loaded = ""
     while step_id := queue.schedule.take(loaded=[loaded], busy=[]):
         step, now = todo[step_id], Attempt(step_id, os.getpid())
         if step.affinity and step.affinity != loaded:

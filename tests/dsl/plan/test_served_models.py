@@ -120,7 +120,13 @@ def test_the_place_of_a_server_and_its_speed_are_no_part_of_an_id(folder: Path, 
 
 
 @pytest.mark.parametrize(
-    "more", [{"args": {"max_model_len": 64}}, {"args": {"quantization": "fp8"}}, {"dtype": "bfloat16"}]
+    "more",
+    [
+        {"args": {"max_model_len": 64}},
+        {"args": {"quantization": "fp8"}},
+        {"args": {"load_format": "dummy"}},
+        {"dtype": "bfloat16"},
+    ],
 )
 def test_what_a_server_computes_with_is_part_of_an_id(folder: Path, more: dict[str, Any]) -> None:
     assert not ids(served(folder, **more), "generate") & ids(served(folder), "generate")
@@ -147,6 +153,8 @@ def test_a_running_server_needs_no_place_among_the_loaded_models() -> None:
     [
         ({"args": {"port": 1}}, "given to every server by xp"),
         ({"args": {"dtype": "half"}}, "given to every server by xp"),
+        ({"args": {"hf_token": "of mine"}}, "not needed by one that only this machine asks"),
+        ({"args": {"revisions": "hf_abcdefghijklmnopqrstuvwxyzABCDEF"}}, "holds a password or a key"),
         ({"args": {"--max-model-len": 1}}, "write an argument as `max_model_len: 4096`"),
         ({"attn_implementation": "eager"}, "attention_backend"),
         ({"base_url": "http://a", "args": {"max_model_len": 1}}, "runs already"),

@@ -12,6 +12,7 @@ from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as Served
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations, PromptForm, TextPrompt
 from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
@@ -172,6 +173,14 @@ def test_a_prompt_that_leaves_its_answer_too_little_room_is_a_warning(tmp_path: 
     findings = found(tmp_path, asks(text_form("en"), max_new_tokens=1000))
     said = f"{len(QUESTIONS)} of {len(QUESTIONS)} prompts leave less room than `max_new_tokens` (1000)"
     assert said in messages(findings, "warning")
+
+
+def test_a_prompt_that_does_not_fit_what_its_server_is_started_for_is_named_before(tmp_path: Path) -> None:
+    served = Served(path=str(TINY), args={"max_model_len": 40})
+    findings = found(tmp_path, asks(text_form("en"), served))
+    n = len(QUESTIONS)
+    said = f"{n} of {n} prompts leave no room for an answer in the model's 40 positions"
+    assert said in messages(findings, "error")
 
 
 def checkpoint(folder: Path, template: str, **named: str) -> Weights:

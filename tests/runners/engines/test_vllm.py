@@ -13,11 +13,15 @@ from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.engines.vllm import Settings
-from dsl.errors import DataError, ServerError
+from dsl.errors import BudgetSpent, DataError, ServerError
+from dsl.spec.budget import Budget, Charge, Use
+from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.prompting.prompts import Prompter
 from runners.serving import servers, vllm
+from runners.store import spending
+from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY, chat_form, inputs, rows, text_form
 from tests.runners.serving.tuned_models import adapted
 
@@ -176,3 +180,37 @@ def test_a_server_that_ends_is_started_once_more_and_then_the_step_fails(
     ):
         found.extend(engine.generate(prompts[3:], GREEDY))
     assert len(posted(asked)) == 7
+
+
+def test_a_server_that_runs_already_is_charged_to_the_budget_by_its_tokens(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    running = servers.running(vllm.launch(Settings(path=str(TINY)), TINY, TINY), tmp_path)
+    monkeypatch.setenv("XP_TEST_KEY", running.server.key.get_secret_value())
+    there = Settings(
+        path=str(TINY), base_url=running.settings.base_url, api_key_env="XP_TEST_KEY", batch_size=1
+    )
+    prompts = [EngineRequest(key=str(n), prompt=Prompt(text=f"Why {n}?")) for n in range(9)]
+    step = GenerateStep(model=there, examples=f"data-{'a' * 16}", prompt=chat_form(), decoding=GREEDY)
+    store = Store(tmp_path / "store")
+
+    def given(tokens: int) -> Iterator[EngineAnswer]:
+        store.charge = Charge(experiment="served", budget=Budget(tokens=tokens))
+        with spending.charged(step, store):
+            yield from find_engine("vllm").Engine(there, None, tmp_path).generate(prompts, GREEDY)
+
+    def spent() -> Use:
+        ledger = store.ledger("served")
+        ledger.look()
+        return ledger.spent
+
+    assert len(list(given(10**6))) == len(prompts)
+    sent = posted(asked)
+    each = [len(one["prompt"]) + 1 for one in sent]
+    assert spent() == Use(tokens=sum(each))
+    most = max(len(json.dumps({k: v for k, v in one.items() if k != "path"})) for one in sent) + 16
+    found: list[EngineAnswer] = []
+    with pytest.raises(BudgetSpent, match="has no room for another request"):
+        found.extend(given(sum(each) + most + max(each)))
+    assert 0 < len(found) < len(prompts)

@@ -8,6 +8,7 @@ import pytest
 
 from dsl.engines.openai import Settings as Served
 from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as Vllm
 from warehouse.rates import StepCost
 from xp.api import Planned, Study
 from xp.estimates.counting import BYTES_PER_TOKEN, REPLY_SHARE, WorkCounter
@@ -231,6 +232,27 @@ def test_a_server_takes_its_own_measured_time_or_else_that_of_its_concurrency() 
     found = measured.seconds(replace(asked, n_rows=20), None, HERE)
     assert found is not None
     assert (found.seconds, found.is_measured) == (pytest.approx(60.0), True)
+
+
+def test_a_vllm_started_here_takes_the_time_of_its_steps_on_this_gpu_which_they_name() -> None:
+    gpu = Machine("NVIDIA H200", "cuda", 10**11, HERE.measure)
+    asked = replace(GENERATED, model=Vllm(package="tiny-135m", version="1"))
+    cost = replace(COST, engine="vllm", device=gpu.name)
+    found = rates_from([cost], {}).seconds(asked, 135_000_000, gpu)
+    assert found is not None
+    assert (found.seconds, found.is_measured) == (pytest.approx(8.0), True)
+
+
+def test_a_vllm_that_runs_already_takes_tokens_and_neither_time_nor_memory_of_this_machine(
+    spec: Path,
+) -> None:
+    url = "models.tiny.base.base_url=http://elsewhere:8000"
+    found = planned(spec, "methods.tuned=null", "models.tiny.base.engine=vllm", url).estimates
+    here = planned(spec, "methods.tuned=null", "models.tiny.base.engine=vllm").estimates
+    assert (here.total().device_seconds > 0, len(here.memory)) == (True, 1)
+    assert (found.total().device_seconds, found.memory) == (0, {})
+    assert found.total().n_served_tokens > here.total().n_served_tokens
+    assert found.total().n_requests == here.total().n_requests
 
 
 def test_kept_rows_give_the_bytes_of_a_token_and_the_length_of_replies(spec: Path) -> None:
