@@ -23,7 +23,7 @@ from dsl.data.warehouse_address import WAREHOUSE as WAREHOUSE
 from dsl.data.warehouse_address import is_lake
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
-from warehouse.ducklake import attach_lake, emptied, open_lake, swept
+from warehouse.ducklake import UNFINISHED, attach_lake, emptied, open_lake, swept
 from warehouse.errors import WarehouseHeld, duckdb_errors, warehouse_error
 from warehouse.migrate import is_current, migrate
 
@@ -92,13 +92,14 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
 
     Raises:
         WarehouseError: it cannot be written. What is at `path` stays as it is then, as it does if the block
-            raises. Of a DuckLake the tables are emptied first, and filled before whoever reads.
+            raises. A DuckLake is emptied first, and read by nobody until it is filled.
     """
     if is_lake(path):
         with contextlib.closing(_open(path, False, PATIENCE_SECONDS)) as connection, duckdb_errors(path):
             emptied(connection)
-            migrate(connection, path)
+            migrate(connection, path, is_new=True)
             yield connection
+            connection.execute(f"drop table {UNFINISHED}")
             swept(connection)
         path.touch()  # by which `xp view` sees that there is something new
         return

@@ -21,6 +21,9 @@ from warehouse.errors import WarehouseHeld, warehouse_error
 NAME = "lake"
 """Name of the database in a connection."""
 
+UNFINISHED = "unfinished"
+"""Table that a DuckLake has while it is filled anew: one that was stopped half way is not taken for whole."""
+
 _EXTENSIONS = ("ducklake", "postgres_scanner")
 
 _LOCK = "7870, 1"
@@ -76,7 +79,7 @@ def without_keys(schema: str) -> str:
 
 
 def emptied(connection: duckdb.DuckDBPyConnection) -> None:
-    """Drop all views and tables in one transaction, which no reader sees half of."""
+    """Drop all views and tables in one transaction, which no reader sees half of, and mark it unfinished."""
     found = connection.execute(
         "select 'view', view_name from duckdb_views() where database_name = $1 and not internal union all"
         " select 'table', table_name from duckdb_tables() where database_name = $1 and not internal",
@@ -85,6 +88,7 @@ def emptied(connection: duckdb.DuckDBPyConnection) -> None:
     connection.begin()
     for kind, name in found:
         connection.execute(f'drop {kind} "{name}"')
+    connection.execute(f"create table {UNFINISHED} (part varchar)")
     connection.commit()
 
 

@@ -14,7 +14,7 @@ import duckdb
 
 from dsl.data.warehouse_address import is_lake
 from dsl.errors import WarehouseError
-from warehouse.ducklake import without_keys
+from warehouse.ducklake import UNFINISHED, without_keys
 from warehouse.statements import HERE, comments_of, run_file, transaction
 
 COMPUTED_IN_PYTHON = (
@@ -62,13 +62,20 @@ def described() -> dict[str, dict[str, str]]:
     }
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make tables and views where they are missing; make old views and old statistics again.
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path, is_new: bool = False) -> None:
+    """Make tables and views where they are missing, as all are in a new one; make old views and old
+    statistics again.
 
     Raises:
-        WarehouseError: the tables that are loaded are those of another version.
+        WarehouseError: the tables that are loaded are those of another version, or not all are.
     """
-    found, wanted = _made_from(connection), _digests()
+    found, wanted = {} if is_new else _made_from(connection), _digests()
+    if UNFINISHED in found:
+        connection.close()
+        raise WarehouseError(
+            f"{path}: a rebuild was stopped half way, so rows are missing. `xp rebuild` makes it again from"
+            " the store."
+        )
     if BUNDLED in found:
         raise WarehouseError(
             f"{path}: it holds the bundled study {found[BUNDLED]}, as it was, and takes nothing else. Name"
@@ -165,6 +172,8 @@ def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     tables = connection.execute(
         "select table_name from duckdb_tables() where database_name = current_database() and not internal"
     ).fetchall()
+    if (UNFINISHED,) in tables:
+        return {UNFINISHED: ""}
     if ("made_from",) in tables:
         return dict(connection.execute("from made_from").fetchall())
     return {"schema": ""} if tables else {}

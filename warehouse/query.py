@@ -18,8 +18,13 @@ _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.PRAGMA}
 
 _WRITES = re.compile(r"\b(copy|export|attach|execute)\b", re.IGNORECASE)
 
-_PLACES = re.compile(r"\b(read_(blob|text|duckdb)|(ducklake|postgres)_\w+)\b", re.IGNORECASE)
-"""Functions that reach beside the tables: files, and the server of a DuckLake."""
+_PLACES = re.compile(
+    r"\b(read_(blob|text|duckdb)|(ducklake|postgres)_\w+)\b"
+    r'|\bquery"?(\s|/\*.*?\*/|--[^\n]*\n)*\(',
+    re.IGNORECASE | re.DOTALL,
+)
+"""Functions that reach beside the tables: files, and the server of a DuckLake; and the one that runs a text,
+which may be put together of parts, as SQL."""
 
 Format = Literal["table", "csv", "json", "parquet"]
 

@@ -18,7 +18,7 @@ from warehouse.connect import memory_limit
 from warehouse.migrate import computed_tables, digests, migrate, view_files
 from warehouse.query import fetch
 from warehouse.report.page import as_html
-from warehouse.report.reading import VIEWS, read_from
+from warehouse.report.reading import read_from, views_in
 from warehouse.statements import HERE, run_file
 from warehouse.statistics.refresh import refresh_stale
 
@@ -109,11 +109,11 @@ def statistics_of(files: Mapping[str, bytes], folder: Path) -> Files:
 
 
 def numbers_of(files: Mapping[str, bytes], experiment: str, folder: Path) -> Files:
-    """Derive the tables of numbers and the report from all rows of a bundle, by its own SQL."""
+    """Derive the report, and the numbers of those views that a bundle has, from all rows by its own SQL."""
     with duckdb.connect() as connection:
         load(connection, files, folder)
         found: Files = {}
-        for view in VIEWS:
+        for view in views_in(connection):
             path = folder / f"{view}.csv"
             connection.execute(f"copy (from {view} order by all) to '{path}' (header)")
             found[f"tables/{view}.csv"] = path.read_bytes()

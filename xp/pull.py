@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -75,7 +75,7 @@ def pull(root: Path, other: Path) -> Pulled:
         raise StoreError(f"{other} is no store: it has no folder `steps`")
     if root.is_dir() and root.samefile(other):
         raise ArgumentError(f"{other} is this store. Name another one to pull from")
-    from warehouse.load import load_store  # duckdb, which the command line does not need
+    from warehouse.load import load_studies  # duckdb, which the command line does not need
 
     with store.lock():
         notes: list[str] = []
@@ -85,18 +85,16 @@ def pull(root: Path, other: Path) -> Pulled:
         try:
             pulling.steps()
             pulling.runs()
-            studies = tuple(pulling.studies())
+            pulling.studies()
             pulling.checks.save()
         except OSError as error:
             raise unwritten(error, Path(error.filename or root)) from error
         held = tuple(pulling.content)
-        notes += load_store(store.root, held)
-        for study in studies:
-            notes += load_store(store.root, (), study)
+        notes += load_studies(store.root, held, pulling.known)
     return Pulled(
         len(pulling.copied),
         len(held) - len(pulling.copied),
-        tuple(study.experiment for study in studies),
+        tuple(pulling.new),
         pulling.left,
         tuple(dict.fromkeys(notes)),
     )
@@ -115,6 +113,9 @@ class _Pull:
     """The other store's steps that are here now -> the digest of what they hold here."""
     copied: set[StepId] = field(default_factory=set[StepId])
     left: dict[StepId, str] = field(default_factory=dict[StepId, str])
+    known: list[Study] = field(default_factory=list[Study])
+    """Studies of both stores, as this one records them: a pull whose loading failed left them unloaded."""
+    new: list[Name] = field(default_factory=list[Name])
 
     def steps(self) -> None:
         """Copy the steps that are not here, each after its inputs."""
@@ -135,14 +136,15 @@ class _Pull:
                 self.left[step_id] = str(error)
 
     def runs(self) -> None:
-        """Copy the attempts at steps of which this store knows none."""
-        known = {_step_of(name) for name in _listed(self.store.runs)}
-        for name in sorted(_listed(self.source.runs)):
-            if name.endswith(".json") and _step_of(name) in self.content.keys() - known:
+        """Copy the attempts at steps of which this store knows none but those that came from there."""
+        here, there = frozenset(_listed(self.store.runs)), frozenset(_listed(self.source.runs))
+        wanted = self.content.keys() - {_step_of(name) for name in here - there}
+        for name in sorted(there - here):
+            if name.endswith(".json") and _step_of(name) in wanted:
                 self._file(self.source.runs / name, self.store.runs / name)
 
-    def studies(self) -> Iterator[Study]:
-        """Copy the studies that are not here, and yield them."""
+    def studies(self) -> None:
+        """Copy the studies that are not here."""
         for path in sorted(self.source.experiments.glob("*.json")):
             try:
                 study = read_record(path, Study)
@@ -153,11 +155,17 @@ class _Pull:
                 self.notes.append(f"{path} is the record of another study, {study.experiment}: it was left")
             elif (own := self.store.experiments / path.name).exists():
                 self._compare(study, own)
+            elif kept := self._kept_of(study.experiment):
+                self.notes.append(
+                    f"{study.experiment} was removed from this store, which keeps other records of it than"
+                    f" those there, so it was left: {', '.join(map(str, kept))}. Move them away to pull it"
+                )
             else:
-                for file in self._files_of(study.experiment):
+                for file in self._files_of(study.experiment, self.source.root):
                     self._file(self.source.root / file, self.store.root / file)
                 self._file(path, own)
-                yield study
+                self.known.append(study)
+                self.new.append(study.experiment)
 
     def _step(self, step_id: StepId, outcome: Outcome) -> Sha256:
         """Have a step here, and return the digest of what it holds. Raises Damaged."""
@@ -200,18 +208,19 @@ class _Pull:
         """Note what the other store knows of a study that is here, too, and that was not copied."""
         name = study.experiment
         try:
-            is_same = read_record(own, Study).cells == study.cells
+            recorded = read_record(own, Study)
         except DataError as error:
             self.notes.append(f"{error}.")
             return
-        if not is_same:
+        self.known.append(recorded)
+        if recorded.cells != study.cells:
             self.notes.append(
                 f"{name} is another study there, with other cells: the one of this store stays. `xp apply`"
                 " on the other's spec would take its place, with the steps that were pulled"
             )
         unlike = [
             str(file)
-            for file in self._files_of(name)
+            for file in self._files_of(name, self.source.root)
             if file.parts[0] in ("labels", "spending")
             and (self.source.root / file).read_bytes() != _bytes(self.store.root / file)
         ]
@@ -227,9 +236,16 @@ class _Pull:
                 f" {', '.join(unlike)}"
             )
 
-    def _files_of(self, name: Name) -> list[Path]:
-        """Return the files of a study besides its record, from the other store's folder on."""
-        root = self.source.root
+    def _kept_of(self, name: Name) -> list[Path]:
+        """Return this store's files of a study that are not as the other store has them."""
+        return [
+            file
+            for file in self._files_of(name, self.store.root)
+            if _bytes(self.store.root / file) != _bytes(self.source.root / file)
+        ]
+
+    def _files_of(self, name: Name, root: Path) -> list[Path]:
+        """Return the files of a study besides its record, from its store's folder on."""
         patterns = (
             f"experiments/earlier/{name}~*.json",
             f"experiments/ledger/{name}~*.json",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dsl.data.records import read_record
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import ArgumentError, BudgetSpent
@@ -115,7 +117,14 @@ def _charges(store: Store) -> dict[StepId, Charge]:
                 f" {study.spec_file} cannot be read from here. Put it back, or run this where it was applied"
             )
         if spec.get("budget") is not None:
-            charge = Charge(experiment=study.experiment, budget=Budget.model_validate(spec["budget"]))
+            try:
+                budget = Budget.model_validate(spec["budget"])
+            except ValidationError as error:
+                raise ArgumentError(
+                    f"{study.spec_file}: the budget of {study.experiment} cannot be read. `xp validate"
+                    f" {study.spec_file}` says why"
+                ) from error
+            charge = Charge(experiment=study.experiment, budget=budget)
             found = dict.fromkeys(study.step_ids, charge) | found
     return found
 

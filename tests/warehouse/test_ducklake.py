@@ -91,6 +91,38 @@ def test_tables_without_keys_are_the_same_tables() -> None:
     assert columns(with_keys=True) == columns(with_keys=False)
 
 
+def test_a_rebuild_that_was_stopped_half_way_is_never_taken_for_whole(
+    maker: StoreMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.cell(texts={"1": "a"})
+    study, lake = maker.study(), maker.folder / LAKE
+    lake.write_text("ducklake:postgres:dbname=xp")
+
+    def opened(path: Path, *_: object) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()  # a file in the place of the DuckLake
+        connection.execute(f"attach '{tmp_path / 'lake.duckdb'}' as lake; use lake")
+        return connection
+
+    def stop(*_: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("warehouse.connect.open_lake", opened)
+    monkeypatch.setattr("warehouse.connect.swept", print)
+    assert rebuild(maker.folder) == ()
+    with monkeypatch.context() as patched:
+        patched.setattr("warehouse.load.load_batches", stop)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild(maker.folder)
+    for read_only in (True, False):
+        with pytest.raises(WarehouseError, match=r"stopped half way, .* `xp rebuild`"):
+            connect(lake, read_only=read_only)
+    with pytest.raises(WarehouseError, match="stopped half way"):
+        load_store(maker.folder, study.step_ids, study)
+    assert rebuild(maker.folder) == ()
+    with connect(lake, read_only=True) as connection:
+        assert connection.execute("select text from completions").fetchall() == [("a",)]
+
+
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 

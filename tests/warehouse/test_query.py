@@ -239,6 +239,8 @@ def test_nothing_found_is_no_rows_in_every_format(path: Path, format: Format) ->
         "export database '{path}.tmp'",
         "select content from read_blob('{path}')",
         "from read_duckdb('{path}', table_name = 'cells')",
+        "from query('select content from read' || '_blob(''{path}'')')",
+        """from "query" /* as */ ('select content from read' || '_blob(''{path}'')')""",
     ],
 )
 def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path, sql: str) -> None:

@@ -209,6 +209,9 @@ def test_rows_that_are_made_again_to_be_compared_are_paid_by_their_study(tmp_pat
         assert "Stopped by the budget: the budget of" in said.output
         assert spent_on(spec).tokens == (N_ITEMS + N_ITEMS // 2 + 2) * PER_REQUEST
 
+        change(spec, budget={"tokens": "many"})
+        with pytest.raises(ArgumentError, match=r"the budget of served cannot be read. `xp validate"):
+            remake(store, 1.0, seed=0, allow_env=True)
         spec.rename(spec.with_name("elsewhere.yaml"))
         with pytest.raises(ArgumentError, match="served has a budget"):
             remake(store, 1.0, seed=0, allow_env=True)

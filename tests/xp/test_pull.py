@@ -7,12 +7,13 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from dsl.data.records import Label, Outcome, read_record
-from dsl.errors import ArgumentError, StoreError, StoreLocked
+from dsl.data.records import Label, Outcome, Run, read_record
+from dsl.errors import ArgumentError, StoreError, StoreLocked, WarehouseError
 from runners.store.digests import describe
 from runners.store.step_io import write_json
 from runners.store.store import Store
 from tests.xp.small_study import all_rows, in_warehouse, plan_of, step_ids, write_study
+from warehouse.load import rebuild
 from xp import load
 from xp.cli import app
 from xp.pull import pull
@@ -150,6 +151,52 @@ def test_a_pull_that_is_stopped_half_way_leaves_whole_steps_and_the_next_one_bri
     assert pull(new, folder / "one").n_steps == 1
     assert all_rows(new) == all_rows(folder / "one")
     assert len(list((new / "runs").iterdir())) == len(list((folder / "one" / "runs").iterdir()))
+
+
+def test_a_study_whose_loading_failed_is_loaded_by_the_next_pull(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = folder / "new"
+    (new / "steps").mkdir(parents=True)
+    rebuild(new)
+
+    def fail(*_: object) -> tuple[str, ...]:
+        raise WarehouseError("another process has it open")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("warehouse.load._load", fail)
+        with pytest.raises(WarehouseError):
+            pull(new, folder / "one")
+    assert pull(new, folder / "one").n_steps == 0
+    assert scores(new) == scores(folder / "one") != []
+
+
+def test_attempts_that_a_kill_left_behind_come_with_the_next_pull(folder: Path) -> None:
+    new, judge = folder / "new", only(folder / "one", "judge")
+    (attempt,) = [path for path in (folder / "one" / "runs").iterdir() if judge in path.name]
+    run = read_record(attempt, Run).model_copy(update={"run_id": f"later-{judge}"})
+    second = attempt.with_name(f"{run.run_id}.json")
+    write_json(second, run)
+    pull(new, folder / "one")
+    (new / "runs" / second.name).unlink()
+    pull(new, folder / "one")
+    assert (new / "runs" / second.name).exists()
+
+
+@pytest.mark.parametrize(
+    "kept", ["labels/small/ann.jsonl", "spending/small.jsonl", "experiments/earlier/small~1.json"]
+)
+def test_records_of_a_study_that_was_removed_here_are_not_written_over(folder: Path, kept: str) -> None:
+    new, ours = folder / "new", LABEL.model_dump_json() + "\n"
+    for store, text in ((new, ours), (folder / "one", ours.replace("1.0", "0.0"))):
+        (store / kept).parent.mkdir(parents=True, exist_ok=True)
+        (store / kept).write_text(text)
+    found = pull(new, folder / "one")
+    assert (new / kept).read_text() == ours
+    assert found.studies == ()
+    assert any(kept in note and "Move them away" in note for note in found.notes)
+    (new / kept).unlink()
+    assert pull(new, folder / "one").studies == ("small",)
 
 
 def test_labels_come_with_a_study_and_those_that_differ_from_this_store_s_are_named(folder: Path) -> None:

@@ -19,8 +19,9 @@ from runners.store.digests import describe
 from tests.warehouse.reported_study import write_study
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.migrate import computed_tables
-from warehouse.report.reading import VIEWS
-from xp.bundle import write_bundle
+from warehouse.report.page import as_html
+from warehouse.report.reading import VIEWS, read_study
+from xp.bundle import read_bundle, write_bundle
 from xp.cli import app
 from xp.derived import as_parquet, as_text
 from xp.verify_bundle import verify_bundle
@@ -204,6 +205,23 @@ def test_of_a_bundle_of_other_code_the_numbers_are_derived_by_its_own_sql(
         "statistics are those of another version of xp: taken as they stand",
         "tables of numbers are derived by the bundle's own SQL, whatever it says",
     )
+
+
+def test_a_bundle_that_was_packed_before_a_view_was_made_verifies_and_has_its_report(
+    bundle: Path, tmp_path: Path
+) -> None:
+    def earlier(views: bytes) -> bytes:
+        return re.sub(rb'create view "saved_by_stopping" as .*?;\n', b"", views, flags=re.DOTALL)
+
+    def older(lock: bytes) -> bytes:
+        return json.dumps(json.loads(lock) | {"made_by": {"views": "x"}}).encode()
+
+    changes = {"views.sql": earlier, "lock.json": older, "tables/saved_by_stopping.csv": None}
+    packed = repacked(bundle, tmp_path / "older.zip", changes)
+    found = verify_bundle(packed)
+    assert (found.faults, found.n_equal) == ((), len(VIEWS) - 1)
+    read_bundle(packed, tmp_path / "store")
+    assert "hostile" in as_html(read_study(tmp_path / "store" / WAREHOUSE, "hostile"))
 
 
 def test_numbers_of_a_table_are_compared_as_they_are(bundle: Path, tmp_path: Path) -> None:

@@ -35,12 +35,19 @@ from warehouse.statements import run_file, transaction
 def load_store(
     store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS
 ) -> tuple[str, ...]:
-    """Load a study, steps, and every new run and label into the store's warehouse.
+    """Load a study and steps. As `load_studies`."""
+    return load_studies(store, step_ids, () if study is None else (study,), patience)
+
+
+def load_studies(
+    store: Path, step_ids: Iterable[StepId], studies: Sequence[Study], patience: float = PATIENCE_SECONDS
+) -> tuple[str, ...]:
+    """Load studies, steps, and every new run and label into the store's warehouse.
 
     It is open only for as long as that takes.
 
     Steps that are not finished are passed over, and so are those loaded before, unless they were made again
-    since. With a study, steps that the store holds no more are taken out. A warehouse that is missing is made
+    since. With studies, steps that the store holds no more are taken out. A warehouse that is missing is made
     again from all that the store holds, and so is one that cannot be read, which is moved aside.
 
     Returns:
@@ -55,7 +62,7 @@ def load_store(
     made = () if path.exists() or not store.is_dir() else rebuild(store)
     try:
         with connect(path, patience=patience) as connection, duckdb_errors(path):
-            notes = _load(connection, store, step_ids, () if study is None else (study,))
+            notes = _load(connection, store, step_ids, studies)
             if is_lake(path):
                 path.touch()  # as in `made_aside`
             return tuple(dict.fromkeys((*made, *notes)))
@@ -80,7 +87,7 @@ def rebuild(store: Path, address: str | None = None) -> tuple[str, ...]:
     Raises:
         ArgumentError: there is no such address.
         WarehouseError: there is no store, another process has the old one open, or no new one can be written.
-            The old one stays as it is then.
+            The old one stays as it is then; a DuckLake says that it has to be made again.
     """
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")

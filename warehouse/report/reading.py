@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 
 from dsl.errors import WarehouseError
+from warehouse.charts.theme import Rows
 from warehouse.connect import connect
 from warehouse.errors import duckdb_errors
 from warehouse.report.answer_rows import answers, facets
@@ -60,6 +61,14 @@ def read_study(warehouse: Path, experiment: str) -> StudyRows:
         return read_from(connection, experiment)
 
 
+def views_in(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return those of `VIEWS` that a warehouse has: one from a bundle of an earlier version lacks some."""
+    found = connection.execute(
+        "select view_name from duckdb_views() where database_name = current_database()"
+    ).fetchall()
+    return [view for view in VIEWS if (view,) in found]
+
+
 def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     """Read a study over an open connection. Raises WarehouseError where it is not there."""
 
@@ -93,6 +102,9 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
         "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by"
         " cell_judges.rowid"
     )
+    views: dict[str, Rows] = dict.fromkeys(VIEWS, ())
+    for view in views_in(connection):
+        views[view] = [_steady(row) for row in rows(f"from {view} where experiment = ?")]
     return StudyRows(
         experiment=studies[0],
         cells=rows("from cells where experiment = ? and not is_replicate order by rowid"),
@@ -103,7 +115,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
             " by position"
         ),
         contrasts=rows("from contrasts where experiment = ? and not is_noise order by rowid"),
-        views={view: [_steady(row) for row in rows(f"from {view} where experiment = ?")] for view in VIEWS},
+        views=views,
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
         completions=completions,
