@@ -255,7 +255,7 @@ def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Pat
     assert len(re.findall(r"contrast\d", text)) == 12
     assert "… and 13 more lines: `xp plan --json` lists all" in text
     plan = Planned(found, tmp_path / "store")
-    assert len(published(plan.overview, places, plan.estimates).power) == 25
+    assert len(published(plan.overview, places, plan.estimates, plan.budget).power) == 25
 
 
 def test_a_study_without_contrasts_says_nothing_of_power(spec: Path, tmp_path: Path) -> None:
