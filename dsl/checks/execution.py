@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.spec.resources import KINDS
+from dsl.steps.training_steps import IN_ONE_PROCESS
 
 _RAYS = {"resources": "Name a `partition` whose nodes have it"}
 _SLURMS = {
@@ -17,7 +18,7 @@ _SLURMS = {
 
 def execution_faults(context: Context) -> Iterator[Fault]:
     """Check that `resources` names kinds of steps, shards for `generate` alone, whole GPUs, and what the
-    executor can give."""
+    executor can give and the step can use."""
     executor = context.experiment.executor
     for kind, asked in context.experiment.resources.items():
         path = ("resources", kind)
@@ -26,6 +27,9 @@ def execution_faults(context: Context) -> Iterator[Fault]:
             yield Fault((*path, "shard_rows"), "only `generate` steps are split into shards", on="key")
         if asked.num_gpus is not None and asked.num_gpus > 1 and asked.num_gpus % 1:
             yield Fault((*path, "num_gpus"), f"found `{asked.num_gpus:g}`; more than one GPU are whole ones")
+        elif kind in IN_ONE_PROCESS and (asked.num_gpus or 0) > 1:
+            message = f"found `{asked.num_gpus:g}`; {kind} trains in one process alone, on 1"
+            yield Fault((*path, "num_gpus"), message)
         for name, number in (("num_cpus", asked.num_cpus), ("num_gpus", asked.num_gpus)):
             if (
                 executor == "slurm"

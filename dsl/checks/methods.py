@@ -100,3 +100,10 @@ def _own_answers(
             f"`{pairs.rank_by}` scores no new answer by itself: name a judge that does, as `length`, `reward`"
             " or `rubric`",
         )
+    asked = context.experiment.data.get(pairs.prompts)
+    for column in judge.NEEDS if judge and asked else ():
+        if asked is not None and getattr(asked.columns, column) is None:
+            yield Fault(
+                (*at, "prompts"),
+                f"`{pairs.prompts}` has no column `{column}`, by which `{pairs.rank_by}` judges its answers",
+            )

@@ -1,7 +1,6 @@
 """Preference pairs made in the plan, of a policy's own answers: sampled, judged, the best and the worst
 kept."""
 
-from dataclasses import replace
 from typing import Literal, cast
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from dsl.methods.base import Builder, CellRequest
 from dsl.methods.parts import Model
 from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.steps import GenerateStep, PairsStep
-from dsl.values import Name, StepId, Value
+from dsl.values import Language, Name, StepId, Value
 
 MOST_SAMPLES = 64
 """Answers to a question, at most: seeds of samples lie so far apart from one training seed to the next, and
@@ -42,14 +41,16 @@ class OnPolicyPairs(Value):
             return None
         return f"it has no `{self.source}`"
 
-    def steps_for(self, request: CellRequest, prompt: PromptForm, build: Builder) -> tuple[StepId, ...]:
-        """Add the steps that make the pairs of a request's language, and return them: the trainings that the
+    def steps_for(
+        self, request: CellRequest, language: Language, prompt: PromptForm, build: Builder
+    ) -> tuple[StepId, ...]:
+        """Add the steps that make the pairs of one training language, and return them: the trainings that the
         answers come from, the answers, the verdicts, and last the pairs.
 
         `prompt` is the form that the questions are put in.
         """
         assert request.seed is not None
-        examples = build.examples(self.prompts, request.language)
+        examples = build.examples(self.prompts, language)
         decoding = build.decoding
         if not decoding.is_sampled:
             decoding = decoding.model_copy(update={"temperature": 1.0})
@@ -58,7 +59,7 @@ class OnPolicyPairs(Value):
         if (method := self.starts_from) is None:
             model = build.weights(request.model, cast(Literal["base", "instruct"], self.source))
         else:
-            below = build.trained(replace(request, replicate=0), method)
+            below = build.trained(request, method)
             train, model, tuned = below.train, below.generate.model, below.generate.tuned
         answers = [
             build.add(

@@ -1,7 +1,6 @@
 """Base of the methods that learn from preferences: pairs of a chosen and a rejected answer."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import model_validator
@@ -139,7 +138,7 @@ class PreferenceMethod(TuningMethod):
             data = self.pairs
             return tuple(build.examples(data, language) for language in request.train_languages), ()
         made = [
-            self.pairs.steps_for(replace(request, language=language), prompt, build)
+            self.pairs.steps_for(request, language, prompt, build)
             for language, prompt in zip(
                 request.train_languages, self.train_prompts(request, build), strict=True
             )

@@ -340,6 +340,8 @@ class _Build:
         below = self.experiment.methods[method]
         if not isinstance(below, TuningMethod):
             raise DataError(f"`{method}` is not a method that trains")
+        # of its cells the first question's: those before a later one would be asked, too
+        request = replace(request, replicate=0, turn=None if request.turn is None else 1)
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)
             request = replace(request, train_languages=tuned_on)

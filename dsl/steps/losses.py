@@ -23,6 +23,8 @@ LossType = Literal[
     "sigmoid_norm",
 ]
 """The losses of `trl.DPOConfig`."""
+OF_A_BATCH: frozenset[LossType] = frozenset({"aot", "aot_unpaired"})
+"""Those that sort the pairs of a batch, so that its size is a setting of the loss."""
 
 
 class DpoLoss(Value):

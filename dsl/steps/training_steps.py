@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator
 
 from dsl.engines.transformers import Weights
-from dsl.steps.losses import DpoLoss, KtoLoss, OrpoLoss, SimpoLoss
+from dsl.steps.losses import OF_A_BATCH, DpoLoss, KtoLoss, OrpoLoss, SimpoLoss
 from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.step import Step
 from dsl.steps.training_settings import Adapter, HeldOut, Training
@@ -29,10 +29,8 @@ class TuningStep(Step):
 
     ANSWERS: ClassVar[tuple[str, ...]]
     """Fields of a row that are learnt from."""
-    SPLITS_BATCHES: ClassVar[bool] = True
-    """A batch may be split in two that are accumulated: no row is read beside another of its batch."""
     IN_PROCESSES: ClassVar[bool] = False
-    """Several processes may train together, each with a part of every batch."""
+    """Several processes may train together, each with a part of every batch that may be split."""
 
     weights: LoadedWeights
     rows: int | None = None
@@ -45,6 +43,12 @@ class TuningStep(Step):
     validation: Validation | None = None
     """The rows that it is evaluated on meanwhile."""
     seed: int
+
+    @property
+    def splits_batches(self) -> bool:
+        """Test whether a batch may be split in two that are accumulated: no row is read beside another of
+        its batch."""
+        return True
 
     @property
     def data(self) -> tuple[StepId, ...]:
@@ -140,6 +144,10 @@ class DpoStep(DpoLoss, PreferenceStep):
     each training step."""
 
     @property
+    def splits_batches(self) -> bool:
+        return OF_A_BATCH.isdisjoint(self.loss_type)
+
+    @property
     def inputs(self) -> tuple[StepId, ...]:
         before = tuple(step for step in (self.policy, self.ref_logps) if step)
         return (*before, *self.pairs, *_steps_of(self.validation))
@@ -150,9 +158,11 @@ class KtoStep(KtoLoss, PreferenceStep):
     near the policy as training begins (arXiv 2402.01306)."""
 
     VERSION: ClassVar[int] = 1
-    SPLITS_BATCHES = False
-
     kind: Literal["kto"] = "kto"
+
+    @property
+    def splits_batches(self) -> bool:
+        return False
 
 
 class OrpoStep(OrpoLoss, PreferenceStep):
@@ -171,10 +181,11 @@ class SimpoStep(SimpoLoss, PreferenceStep):
     kind: Literal["simpo"] = "simpo"
 
 
-TRAININGS = tuple(
-    step.model_fields["kind"].default for step in (SftStep, DpoStep, KtoStep, OrpoStep, SimpoStep)
-)
+_TRAININGS: tuple[type[TuningStep], ...] = (SftStep, DpoStep, KtoStep, OrpoStep, SimpoStep)
+TRAININGS = tuple(step.model_fields["kind"].default for step in _TRAININGS)
 """Kinds of the steps that train weights."""
+IN_ONE_PROCESS = frozenset(step.model_fields["kind"].default for step in _TRAININGS if not step.IN_PROCESSES)
+"""Those of them that several processes cannot share."""
 
 
 class SelectStep(Step):

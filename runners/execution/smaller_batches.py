@@ -36,8 +36,9 @@ def train_with_batches_that_fit(
     others. A batch that does not fit and cannot be split raises what the runner raised; DataError, where
     processes cannot share a batch or the kind of training.
     """
-    if context.n_processes > 1 and not step.IN_PROCESSES:
-        raise DataError(f"{step.kind} trains in one process alone: give it `num_gpus: 1`")
+    if context.n_processes > 1 and not (step.IN_PROCESSES and step.splits_batches):
+        what = step.kind if step.splits_batches else f"{step.kind}, whose loss is of a whole batch,"
+        raise DataError(f"{what} trains in one process alone: give it `num_gpus: 1`")
     given = per_process(step.training, context.n_processes)
     n_out_of_memory = _times_before(out)
     while True:

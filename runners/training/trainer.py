@@ -147,7 +147,7 @@ def train(trainer: Any, step: TuningStep, context: StepContext, out: Path) -> in
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except Exception as error:
             if (
-                step.SPLITS_BATCHES
+                step.splits_batches
                 and memory.is_exhausted(error)
                 and step.training.per_device_train_batch_size > 1
             ):
@@ -175,8 +175,11 @@ def weights_of(model: Any, dtype: str) -> dict[str, torch.Tensor]:
 def save(trainer: Any, adapter: Adapter | None, out: Path, policy: Path | None = None) -> None:
     """Save what `models.load` reads in `out`, and remove the checkpoints.
 
-    `policy` is the folder of the step that training began with.
+    Of several processes, which have the same weights, the first one does. `policy` is the folder of the step
+    that training began with.
     """
+    if not trainer.is_world_process_zero():
+        return
     if adapter is None:
         trainer.model.save_pretrained(out / MODEL)
     else:

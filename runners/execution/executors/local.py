@@ -43,10 +43,16 @@ def run(
     gpus, workers = visible(), list[Worker]()
     _check_gpus(queue, gpus)
     jobs = jobs or max(1, len(gpus))
+    waiting: StepId | None = None
     try:
         while not schedule.is_over():
-            while sum(map(_n_gpus, _busy(workers))) < jobs and (step_id := _next(schedule, workers)):
+            while sum(map(_n_gpus, _busy(workers))) < jobs and (
+                step_id := waiting or _next(schedule, workers)
+            ):
                 affinity, n_gpus = todo[step_id].affinity, queue.n_processes(step_id)
+                waiting = None if _has_room(workers, n_gpus, jobs) else step_id
+                if waiting:
+                    break
                 worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
                 on_event(now.started())
@@ -78,6 +84,13 @@ def _busy(workers: list[Worker]) -> list[Worker]:
 def _n_gpus(worker: Worker) -> int:
     """Number of GPUs that a worker sees of several, or 1 for the one of this machine, or for none."""
     return worker.settings.get(VISIBLE, "").count(",") + 1
+
+
+def _has_room(workers: list[Worker], n_gpus: int, jobs: int) -> bool:
+    """Test whether a training on several GPUs has them for itself, as far as so many jobs at a time allow:
+    beside others its memory would run out."""
+    in_use = sum(_n_gpus(worker) for worker in _busy(workers) if worker.affinity)
+    return n_gpus == 1 or not in_use or in_use + n_gpus <= jobs
 
 
 def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:

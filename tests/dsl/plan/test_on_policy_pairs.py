@@ -73,6 +73,34 @@ def test_every_training_language_has_pairs_in_its_own_questions(folder: Path) ->
         assert all(plan.steps[sample].tuned is None for sample in step.samples)
 
 
+def test_an_evaluated_data_set_needs_no_rows_in_a_language_that_is_trained_on_alone(folder: Path) -> None:
+    """The answering model is trained on both languages and answers in both; `asked` is there in English."""
+    found = changes(folder, train_languages="all")
+    found["methods"]["sft"] = SFT | {"train_languages": "all"}
+    (folder / "asked_en.jsonl").write_text(json.dumps({"item": "a", "instruction": "Asked?"}) + "\n", "utf-8")
+    asked = {"path": "asked_{language}.jsonl"}
+    columns = {name: name for name in ("item", "instruction")}
+    found["data"]["asked"] = {"rows": asked, "columns": columns, "languages": ["en"]}
+    plan = planned(folder, **found | {"languages": ["en", "fr"], "evaluate": ["asked"]})
+    assert {cell.language for cell in plan.study.cells} == {"en"}
+    assert kinds(plan)["pairs"] == 2
+    assert kinds(plan)["data"] == 1 + 2 * 2  # `asked` in English, the others in both
+
+
+def test_only_what_a_method_itself_answers_is_asked_in_turn_and_again(folder: Path) -> None:
+    """And not the policy that it starts from, whose first answers are no part of its conversation."""
+    found = changes(folder, noise=True)
+    row = {"item": "t", "first": "Asked first?", "then": "Asked then?"}
+    (folder / "turns_en.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    columns = {"item": "item", "turns": ["first", "then"]}
+    found["data"]["turns"] = {"rows": {"path": "turns_{language}.jsonl"}, "columns": columns}
+    plan = planned(folder, **found | {"evaluate": ["turns"]})
+    answers = {cell.generate for cell in plan.study.cells}
+    samples = {one for step in plan.steps.values() if isinstance(step, PairsStep) for one in step.samples}
+    asked = {i for i, step in plan.steps.items() if isinstance(step, GenerateStep)}
+    assert (len(answers), asked) == (6, answers | samples)
+
+
 def test_a_plan_names_samples_verdicts_and_pairs_and_says_why_they_run(folder: Path) -> None:
     plan = planned(folder, **changes(folder))
     todo = diff(plan, done=())
@@ -90,6 +118,7 @@ def test_a_plan_names_samples_verdicts_and_pairs_and_says_why_they_run(folder: P
     [
         ({"rank_by": "lenght"}, "Did you mean `length`?"),
         ({"rank_by": "duel"}, "`duel` scores no new answer by itself"),
+        ({"rank_by": "exact"}, "`others` has no column `answers`, by which `exact` judges its answers"),
         ({"from": "stf"}, "Did you mean `sft`?"),
         ({"from": "own"}, "`own`"),
         ({"prompts": "other"}, "Did you mean `others`?"),
@@ -100,7 +129,8 @@ def test_a_plan_names_samples_verdicts_and_pairs_and_says_why_they_run(folder: P
 def test_pairs_that_could_not_be_made_are_refused(folder: Path, pairs: dict[str, Any], message: str) -> None:
     found = changes(folder, pairs=PAIRS | pairs)
     found["judges"] = JUDGES | {
-        "duel": {"judge": "pairwise", "model": {"engine": "openai", "name": "m"}, "against": ["sft"]}
+        "duel": {"judge": "pairwise", "model": {"engine": "openai", "name": "m"}, "against": ["sft"]},
+        "exact": {"judge": "exact"},
     }
     found["data"]["rows"]["allow_overlap"] = False
     found["methods"]["sft"]["train"] = "taught"

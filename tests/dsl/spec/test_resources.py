@@ -69,6 +69,10 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
             "resources.sft.num_gpus: found `1.5`; more than one GPU are whole ones",
         ),
         (
+            {"resources": {"kto": {"num_gpus": 2}}},
+            "resources.kto.num_gpus: found `2`; kto trains in one process alone, on 1",
+        ),
+        (
             {"resources": {"sft": {"num_cpus": True}}},
             "resources.sft.num_cpus: found `true`; must be a number",
         ),

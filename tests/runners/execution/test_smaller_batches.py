@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.records import TrainMetric
+from dsl.errors import DataError
 from dsl.steps.training_settings import Adapter, Training
 from dsl.steps.training_steps import DpoStep, SftStep, TuningStep
 from runners.execution.smaller_batches import smaller, train_with_batches_that_fit
@@ -100,6 +101,23 @@ def test_without_a_checkpoint_the_losses_are_those_of_a_run_with_the_smaller_bat
     assert has_equal_weights(tmp_path, "out", "small")
     assert {name: made.facts[name] for name in small} == small
     assert (made.facts["n_out_of_memory"], made.facts["resumed_from_step"]) == (1, 0)
+
+
+@pytest.mark.slow
+@RENAMED
+def test_pairs_that_are_sorted_in_their_batch_are_not_split_into_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alignment by optimal transport: the size of a batch is a setting of the loss."""
+    import torch
+
+    step, found = study(tmp_path, "dpo", per_device_train_batch_size=4)
+    sorting = step.model_copy(update={"loss_type": ("sigmoid", "aot_unpaired")})
+    short_of_memory(monkeypatch, 2 * 2)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(sorting, found, tmp_path / "out")
+    with pytest.raises(DataError, match="dpo, whose loss is of a whole batch, trains in one process alone"):
+        run(sorting, replace(found, n_processes=2), tmp_path / "shared")
 
 
 class Killed(BaseException):

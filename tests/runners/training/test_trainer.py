@@ -3,10 +3,12 @@
 import gc
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from dsl.steps.training_settings import Adapter
 from runners.models import memory
 from runners.training import trainer
 
@@ -70,3 +72,13 @@ def test_the_share_of_weights_that_moved_is_that_of_all_weights_though_large_ten
         model[1].weight += 1  # 100 of 1,000 weights
         model[0].weight *= 1 + 1e-5  # in bfloat16 as good as nothing
     assert trainer._share_moved(before, model) == pytest.approx(0.1, abs=0.02)
+
+
+def test_of_several_processes_the_first_alone_saves_the_weights(tmp_path: Path) -> None:
+    """The others' folders lie where a large model may not fit, once for each of them."""
+    (tmp_path / trainer.CHECKPOINTS).mkdir()
+    (tmp_path / "policy_step" / "adapter").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    second: Any = SimpleNamespace(model=None, is_world_process_zero=lambda: False)
+    trainer.save(second, Adapter(), tmp_path, tmp_path / "policy_step")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -3,6 +3,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from dsl.steps.identity import step_id
 from dsl.steps.prompt_forms import PromptText, TextPrompt
 from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
 from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.training_steps import KtoStep
 from runners.execution import gpus
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import in_process as in_process_executor
@@ -268,6 +270,20 @@ def test_a_training_on_more_gpus_than_there_are_is_refused_before_anything_runs(
     found = r"`resources\.sft\.num_gpus` is 4, and this machine has 2 that it may use"
     with pytest.raises(XpError, match=found):
         run({step_id(train): train}, tmp_path, resources={"sft": Resources.model_validate({"num_gpus": 4})})
+
+
+def test_a_training_on_several_gpus_waits_until_no_other_model_is_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, "0,1")
+    settings: dict[str, Any] = {"prompts": (), "adapter": Adapter(), "training": Training(), "seed": 0}
+    one = KtoStep(weights=Weights(path="gone"), pairs=(), **settings)
+    both = SftStep(weights=Weights(path="gone too"), train=(), **settings)
+    todo = {step_id(step): step for step in (one, both)}
+    events = run(todo, tmp_path, jobs=None, resources={"sft": Resources(num_gpus=2)})
+    assert [(type(event), event.step_id) for event in events if not isinstance(event, Progress)] == [
+        (kind, step) for step in todo for kind in (Started, Ended)
+    ]
 
 
 def seen_here() -> str | None:
