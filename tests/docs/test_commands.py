@@ -130,7 +130,8 @@ def test_the_ten_line_study_of_the_readme_is_valid(study: Path, monkeypatch: pyt
 @pytest.mark.parametrize("command", OF_XP)
 def test_commands_and_options_of_the_pages_are_known(command: str) -> None:
     asked, words = _parts(command)
-    options = {"--help", *(option for parameter in asked.params for option in parameter.opts)}
+    named = (option for parameter in asked.params for option in (*parameter.opts, *parameter.secondary_opts))
+    options = {"--help", *named}
     assert {word for word in words if word.startswith("-")} <= options, COMMANDS[command]
 
 
