@@ -116,7 +116,7 @@ class ReferenceLogpsStep(Step):
     """Prompt forms of the rows of each step in `pairs`, in the same order."""
     max_length: int
     bf16: bool
-    """As in training: DPO compares the policy's log-probabilities with these."""
+    """The precision of the training: DPO compares the policy's log-probabilities with these."""
     seed: int | None = None
     """Seed of the rows drawn; None where all are."""
     validation: Validation | None = None

@@ -21,7 +21,7 @@ class Read:
     """Prompts that were read."""
 
     ready: list[Request]
-    """As tokens."""
+    """Requests with the token ids that the model reads."""
     refused: list[EngineAnswer]
     """Errors of prompts that cannot be answered."""
     _texts: dict[str, str]

@@ -31,7 +31,7 @@ class Batch(Record):
     batch_id: str | None = None
     """The provider's name of it; None until that is known."""
     status: str = "unknown"
-    """As the provider said last."""
+    """State that the provider gave last."""
     is_fetched: bool = False
     """It has ended, and its answers lie here."""
     error: str | None = None
