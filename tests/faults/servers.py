@@ -318,6 +318,11 @@ def serving() -> Iterator[int]:
 # ---------------------------------------------------------------- one study
 
 
+# Not of this process, in which other tests may have left threads, of Ray's among them.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["duckdb", "typer.testing", "xp.cli"])
+
+
 @dataclass(frozen=True)
 class Met:
     """Result of a study that met a fault."""
@@ -384,8 +389,8 @@ def meet(folder: Path, port: int, fault: str, way: str) -> Met:
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     spec = write_study(folder, port, fault, way)
-    here, there = multiprocessing.get_context("fork").Pipe()
-    child = multiprocessing.get_context("fork").Process(target=_apply, args=(spec, there))
+    here, there = _FORKS.Pipe()
+    child = _FORKS.Process(target=_apply, args=(spec, there))
     child.start()
     there.close()
     try:
