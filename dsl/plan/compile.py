@@ -266,8 +266,11 @@ class _Build:
         self.decoding: Decoding = experiment.decoding
         self.steps: dict[StepId, Step] = {}
         self.canonical = Canonical()
+        asked_too = {one.affinity() for model in experiment.models.values() for one in model.weights()}
         pinned = {
-            name: judge.pinned(experiment.languages, fingerprints, folder)
+            name: judge.on_server_of(asked_too, self._lora_rank).pinned(
+                experiment.languages, fingerprints, folder
+            )
             for name, judge in sorted(experiment.judges.items(), key=lambda named: len(named[1].judges()) > 0)
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
