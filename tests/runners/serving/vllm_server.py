@@ -4,7 +4,8 @@
 
 It knows `/v1/models`, `/version`, `/v1/completions` with tokens in and out, and adapters that are loaded and
 unloaded; it takes its key from VLLM_API_KEY. Greedy tokens are those of the model, one by one, as slow as
-that is. What it was asked goes to the file in VLLM_SERVER_ASKED, a JSON object a line, and it ends itself
+that is. It takes no more adapters at once than `--max-loras`, though vLLM would swap them. What it was asked
+goes to the file in VLLM_SERVER_ASKED, a JSON object a line, its starts to that beside it, and it ends itself
 before the answers whose numbers, over all its starts, are in VLLM_SERVER_ENDS_BEFORE. With
 VLLM_SERVER_HAS_NO_MODEL every answer is its end alone, after VLLM_SERVER_SECONDS, and of the tokens whose
 log-probabilities are asked for each is likelier than the one before. With VLLM_SERVER_KNOWS_NO_LABELS it
@@ -96,8 +97,12 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("--port", type=int)
     parser.add_argument("--max-lora-rank", type=int)
+    parser.add_argument("--max-loras", type=int, default=1)
     parser.add_argument("--enable-lora", action="store_true")
     options, _ = parser.parse_known_args()
+    if (file := os.environ.get("VLLM_SERVER_ASKED")) is not None:
+        with open(f"{file}.starts", "a", encoding="utf-8") as out:
+            out.write(f"{os.getpid()}\n")
     if os.environ.get("VLLM_SERVER_HAS_CHILD"):  # as vLLM has its engine's process
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "child of a server"])
     model = Model(options.model, options.tokenizer)
@@ -139,6 +144,8 @@ def main() -> None:
             config = json.loads((Path(asked["lora_path"]) / "adapter_config.json").read_text("utf-8"))
             if not options.enable_lora or config["r"] > options.max_lora_rank:
                 return self._say(400, {"error": {"message": "LoRA rank is greater than max_lora_rank"}})
+            if len(model.adapters) == options.max_loras:
+                return self._say(400, {"error": {"message": "as many adapters as --max-loras are loaded"}})
             model.adapters[asked["lora_name"]] = asked["lora_path"]
             return self._say(200, f"Success: LoRA adapter '{asked['lora_name']}' added successfully.")
 

@@ -113,7 +113,7 @@ def test_two_answers_are_compared_and_levels_decided_as_by_weights_loaded_here(
     for one in (there, level):
         assert one.provenance is not None
         assert one.provenance.system_fingerprint == "vllm 0.32.0, float32"
-    assert len(list((tmp_path / "servers").glob("*.log"))) == 1
+    assert len(Path(f"{asked}.starts").read_text("utf-8").splitlines()) == 1
 
 
 def test_a_verdict_of_a_served_model_has_a_key_of_its_own_without_the_servers_speed() -> None:
@@ -167,6 +167,7 @@ def test_a_server_that_ends_is_started_once_more_for_a_judge(
     found = decided(one_by_one, ASKED, Tools(no_model, tmp_path))
     assert all(one.probabilities is not None for one in found.values())
     assert len(posted(asked)) == len(ASKED) + 1
+    assert len(Path(f"{asked}.starts").read_text("utf-8").splitlines()) == 2
 
 
 def test_a_model_with_a_decision_head_is_left_to_transformers(tmp_path: Path) -> None:
