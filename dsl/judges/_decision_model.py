@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from dsl.engines import with_engine
+from dsl.engines._auto import Auto
 from dsl.engines.contract import ServerSettings
 from dsl.engines.transformers import Weights
 from dsl.engines.vllm import Settings as ServedWeights
@@ -25,7 +26,7 @@ class SystemOne(ServerSettings):
 
 
 DecisionModel = Annotated[
-    Annotated[Weights | ServedWeights | SystemOne, Field(discriminator="engine")],
+    Annotated[Weights | ServedWeights | Auto | SystemOne, Field(discriminator="engine")],
     BeforeValidator(with_engine),
 ]
 """The model that decides, as a spec names it: a server (`engine: systemone`), weights loaded here, or weights

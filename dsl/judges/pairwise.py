@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from dsl.data.fingerprints import Fingerprints, combined
 from dsl.engines import with_engine
+from dsl.engines._auto import Auto
 from dsl.engines.contract import EngineSettings
 from dsl.engines.openai import Settings as OpenAI
 from dsl.engines.transformers import Weights
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Model = EngineSettings
 else:
     Model = Annotated[
-        Annotated[Weights | ServedWeights | SystemOne | OpenAI, Field(discriminator="engine")],
+        Annotated[Weights | ServedWeights | Auto | SystemOne | OpenAI, Field(discriminator="engine")],
         BeforeValidator(with_engine),
     ]
 

@@ -30,7 +30,7 @@ class LabelRequest:
 
 
 class LabelAnswer(Value):
-    """What a server says of a prompt's labels."""
+    """Log-probabilities of one prompt's labels, or why a server gave none."""
 
     key: str
     logprobs: tuple[float, ...] | None

@@ -1,5 +1,5 @@
-"""vLLM itself beside transformers, in float32 and greedy: the same texts, but for near ties of logits, and the
-same decisions."""
+"""vLLM itself beside transformers, in float32 and greedy: the same texts, but for near ties of logits, and
+the same decisions."""
 
 import json
 import os
