@@ -157,6 +157,23 @@ def test_a_server_ends_with_the_apply_of_a_process_that_goes_on(
     assert servers_of(study) == set()
 
 
+def test_an_engine_that_the_study_leaves_open_is_asked_as_the_plan_resolved_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(study, monkeypatch, f"{sys.executable} {SERVER}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    spec = study / "study.yaml"
+    text = spec.read_text("utf-8").replace("engine: vllm, ", "").replace(", args: {seed: 1}", "")
+    spec.write_text(f"engine: auto\n{text}", "utf-8")
+    assert load(spec).apply(in_process=True, report=False).failures == ()
+    assert {row["engine"] for row in rows_of(study, "generate-*/completions.jsonl")} == {"vllm"}
+    assert len((study / "asked.jsonl.starts").read_text("utf-8").splitlines()) == 1  # it answers and judges
+    assert load(spec).plan().diff.todo == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    todo = load(spec).plan().diff.todo
+    assert len([step for step in todo if step.startswith("generate-")]) == 4
+
+
 def test_a_server_has_ended_when_the_worker_that_waits_with_it_has(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

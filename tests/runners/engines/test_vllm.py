@@ -1,7 +1,9 @@
 """The `vllm` engine before a server that behaves as vLLM does: the same answers as transformers', tuned
 models, and servers that end."""
 
+import itertools
 import json
+import random
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ from dsl.errors import BudgetSpent, DataError, ServerError
 from dsl.spec.budget import Budget, Charge, Use
 from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine
+from runners.engines._prompts import Prompts
 from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.models.loading import load_without_weights
 from runners.prompting.prompts import Prompter
 from runners.serving import servers, vllm
 from runners.store import spending
@@ -196,6 +200,33 @@ def test_a_row_that_is_sampled_has_its_own_seed_and_decoding_is_sent_in_full(
     passing_over = decoding.model_copy(update={"penalize_prompt": False})
     with pytest.raises(DataError, match="counts the prompt's tokens, too"):
         answers(Settings(path=str(TINY)), prompts, tmp_path, decoding=passing_over)
+
+
+def test_prompts_that_begin_alike_follow_each_other_each_with_its_rows_own_seed(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts = [one.model_copy(update={"seed": n}) for n, one in enumerate(requests(tmp_path))]
+    mixed, settings = random.Random(0).sample(prompts, len(prompts)), Settings(path=str(TINY), batch_size=1)
+    answers(settings, mixed, tmp_path / "cache", decoding=Decoding(temperature=1.0, max_new_tokens=2))
+    sent = posted(asked)
+    order = [one["prompt"] for one in sent]
+    assert order == sorted(order)
+    assert shared(order) > shared(
+        [order[at] for at in random.Random(1).sample(range(len(order)), len(order))]
+    )
+    here = Prompts(load_without_weights(Weights(path=str(TINY)), tmp_path / "cache"), "tiny")
+    rows = {(one.token_ids, one.seed) for one in here.read(prompts, None).ready}
+    assert {(tuple(one["prompt"]), one["seed"]) for one in sent} == rows
+    assert len(rows) == len(prompts)
+
+
+def shared(prompts: list[list[int]]) -> int:
+    """Tokens that each prompt begins with as the one before it does, of all together."""
+    return sum(
+        next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        for one, other in itertools.pairwise(prompts)
+    )
 
 
 def test_a_prompt_longer_than_the_server_reads_is_an_error_of_its_row(
