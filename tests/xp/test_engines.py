@@ -10,12 +10,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dsl.checks.load import load
+from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as Served
 from dsl.errors import SpecError
 from dsl.spec.engines import Resolved
 from tests.fixtures.tiny_study import TINY
 from xp import lock as locks
 from xp.cli import app
 from xp.engines import chosen_lines, why_not_vllm_in
+from xp.plan.differences import differences
 from xp.studies import diff_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,3 +146,14 @@ def test_a_plan_that_looks_for_a_gpu_loads_no_torch(spec: Path) -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.split("\n")[0] == "vllm []"
+
+
+def test_what_another_engine_changes_in_a_step_is_said_by_its_name() -> None:
+    here = Weights(path=str(TINY), dtype="bfloat16")
+    there = Served(path=str(TINY), args={"max_model_len": 64}, counted_args={"max_model_len": 64})
+    for old, new in ((here, there), (there, here)):
+        found = {one.path: (one.old, one.new) for one in differences(old, new, ("model",), new)}
+        assert found == {
+            ("model", "engine"): (old.engine, new.engine),
+            ("model", "dtype"): (old.dtype, new.dtype),
+        }
