@@ -26,10 +26,11 @@ from dsl.values import Name, Value
 from dsl.yaml.document import read_yaml
 from runners.execution.versions import RECORDED
 from runners.models.weight_files import tokenizer_files
+from xp.engines import why_not_vllm_in
 from xp.hub import commit_of, on_hub
 from xp.reach import models
 
-SECTIONS = ("files", "packages", "hub", "tokenizers")
+SECTIONS = ("files", "packages", "hub", "tokenizers", "engines")
 NOT_KNOWN = "the hub cannot be asked, and no copy of it is here"
 _N_SHOWN = 12
 """Digits of a digest in a message; the lock has them all."""
@@ -54,6 +55,8 @@ class Lock(Value):
     tokenizers: dict[str, str] = {}
     """Model of the hub or of a package, `/` and a file of its tokenizer, chat template included -> SHA-256 of
     its bytes, as converted; of a local model they are among the files."""
+    engines: dict[str, str] = {}
+    """Place in the spec that leaves the engine open (`engine: auto`) -> the one that was taken."""
 
 
 def lock_file(spec: Path) -> Path:
@@ -71,6 +74,7 @@ def rests_on(plan: Plan, fingerprints: Fingerprints) -> Lock:
         experiment=plan.study.experiment,
         files={_name(path, home): fingerprints.file(path) for path in sorted(fingerprints.files)},
         packages={name: version_of(name) for name in sorted(map(str, packages))},
+        engines={one.place: one.engine for one in plan.engines},
     )
 
 
@@ -250,7 +254,7 @@ def lock(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Path, tuple
 def planned(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Plan, Fingerprints]:
     """Return a spec's plan and what it was made from; digests of files are remembered in the store."""
     fingerprints = Fingerprints(store / "cache" / "digests.json")
-    loaded = load(spec, tuple(overrides), fingerprints)
+    loaded = load(spec, tuple(overrides), fingerprints, why_not_vllm_in(spec.parent))
     plan = compile(loaded.experiment, fingerprints, loaded.origin)
     if store.is_dir():
         fingerprints.save()

@@ -19,6 +19,7 @@ from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
+from xp.engines import chosen_lines, why_not_vllm_in
 from xp.lock import model_folders, moved, rests_on, warnings_of
 from xp.prompts import known_lines
 from xp.reach import reach
@@ -49,7 +50,7 @@ def diff_for(
         ArgumentError: a target names no step.
     """
     fingerprints = _fingerprints(store)
-    loaded = load(spec, tuple(overrides or ()), fingerprints)
+    loaded = load(spec, tuple(overrides or ()), fingerprints, why_not_vllm_in(spec.parent))
     plan = compile(loaded.experiment, fingerprints, loaded.origin)
     if store.is_dir():
         fingerprints.save()
@@ -74,8 +75,9 @@ def diff_for(
     found = replace(found, chosen=_chosen(plan.study, held, done), moved=unlike_lock, files=files)
     found = replace(
         found,
-        reach=tuple(
-            reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)
+        reach=(
+            *chosen_lines(plan.engines),
+            *reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent),
         ),
     )
     found = replace(found, warnings=(*found.warnings, *known_lines(plan, found.todo, store)))
@@ -145,7 +147,7 @@ def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> 
         return ""
     fingerprints = _fingerprints(store)
     try:
-        loaded = load(spec, applied.overrides, fingerprints)
+        loaded = load(spec, applied.overrides, fingerprints, why_not_vllm_in(spec.parent))
         planned = compile(loaded.experiment, fingerprints, loaded.origin).study
         is_same = _asked(planned) == _asked(applied)
     except SpecError:  # as where its data is gone by now

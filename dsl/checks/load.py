@@ -23,6 +23,7 @@ from dsl.errors import Problem, SpecError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted, shown, ticked, written
 from dsl.plan.compile import Origin
+from dsl.spec.engines import WhyNot, not_looked_at, resolved
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 from dsl.yaml.document import Document, FaultyYaml, Mark, Plain, parse_yaml, read_yaml
@@ -54,11 +55,17 @@ class Sample(NamedTuple):
     rows: tuple[Example, ...]
 
 
-def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints | None = None) -> Loaded:
+def load(
+    path: Path,
+    overrides: tuple[str, ...] = (),
+    fingerprints: Fingerprints | None = None,
+    why_not_vllm: WhyNot = not_looked_at,
+) -> Loaded:
     """Read and check a spec.
 
     Args:
         overrides: `key=value` pairs that replace settings, as `decoding.temperature=0.7`; the value is YAML.
+        why_not_vllm: What resolves `engine: auto`.
 
     Raises:
         SpecError: with every problem found. Nothing has been changed.
@@ -74,6 +81,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
         faults += _beside(faults, explain(error, document, model=Experiment))
     else:
         if not faults:
+            experiment, engines = resolved(experiment, why_not_vllm)
             context = Context(experiment, fingerprints, path.parent)
             problems = problems_of(context, document)
             if errors := [p for p in problems if p.level == "error"]:
@@ -84,6 +92,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
                 folder=path.parent,
                 overrides=overrides,
                 notes=tuple(f"{p.message}." for p in problems if p.level == "note"),
+                engines=engines,
             )
             warnings = tuple(p for p in problems if p.level == "warning")
             return Loaded(experiment, origin, warnings, tuple(samples(context)))

@@ -1,10 +1,11 @@
-"""Settings of the engines: the union of the `Settings` of the files here. `runners/engines/` has each
-engine."""
+"""Settings of the engines: the union of the `Settings` of the files here, and in a spec `engine: auto`.
+`runners/engines/` has each engine."""
 
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
+from dsl.engines._auto import Auto
 from dsl.engines.contract import EngineSettings
 from dsl.plugins import union
 
@@ -21,4 +22,6 @@ if TYPE_CHECKING:
     EngineOrWeights = EngineSettings
 else:
     AnyEngine = union("engines", "engine")
-    EngineOrWeights = Annotated[AnyEngine, BeforeValidator(with_engine)]
+    EngineOrWeights = Annotated[
+        Annotated[AnyEngine | Auto, Field(discriminator="engine")], BeforeValidator(with_engine)
+    ]

@@ -1,12 +1,14 @@
-"""Models that decide between options: served System One models, or weights loaded here."""
+"""Models that decide between options: served System One models, or weights that are loaded here or served."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from dsl.engines import with_engine
+from dsl.engines._auto import Auto
 from dsl.engines.contract import ServerSettings
 from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as ServedWeights
 
 
 class SystemOne(ServerSettings):
@@ -24,6 +26,8 @@ class SystemOne(ServerSettings):
 
 
 DecisionModel = Annotated[
-    Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)
+    Annotated[Weights | ServedWeights | Auto | SystemOne, Field(discriminator="engine")],
+    BeforeValidator(with_engine),
 ]
-"""The model that decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""
+"""The model that decides, as a spec names it: a server (`engine: systemone`), weights loaded here, or weights
+that vLLM serves (`engine: vllm`)."""

@@ -1,8 +1,8 @@
 """Base of the `Settings` that every judge's file declares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -97,6 +97,16 @@ class JudgeSettings(Value):
         """The models that it asks; a judge that asks none decides by rule."""
         named = (getattr(self, name) for name in type(self).model_fields)
         return tuple(found for found in named if isinstance(found, EngineSettings))
+
+    def on_server_of(self, affinities: Collection[str], lora_rank: int) -> Self:
+        """The settings with models of these affinities, which the study asks itself, served for its adapters,
+        too: one server then answers and judges."""
+        shared = {
+            name: model.for_adapters(lora_rank)
+            for name in type(self).model_fields
+            if isinstance(model := getattr(self, name), EngineSettings) and model.affinity() in affinities
+        }
+        return self.model_copy(update=shared) if shared else self
 
     def n_requests(self, aspects: Sequence[str]) -> int:
         """Number of requests to its model for the verdicts on these aspects of one answer, or of one pair of

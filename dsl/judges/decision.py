@@ -18,7 +18,8 @@ class Settings(RubricSettings):
     LABEL: ClassVar[str] = "quality by a model's decision"
     judge: Literal["decision"] = "decision"
     model: DecisionModel
-    """The model that decides: a server (`engine: systemone`), or weights loaded here."""
+    """The model that decides: a server (`engine: systemone`), weights loaded here, or weights that vLLM
+    serves (`engine: vllm`)."""
     questions: dict[Name, OwnQuestion] = {}
     """Asked in place of a rubric's aspects: `{correct: {question: Is the answer correct?}}`."""
 

@@ -7,9 +7,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from dsl.data.fingerprints import Fingerprints, combined
 from dsl.engines import with_engine
+from dsl.engines._auto import Auto
 from dsl.engines.contract import EngineSettings
 from dsl.engines.openai import Settings as OpenAI
 from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as ServedWeights
 from dsl.judges._comparison import comparison
 from dsl.judges._decision_model import SystemOne
 from dsl.judges._rubric import Aspect, OwnQuestion, RubricFile, RubricSettings
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     Model = EngineSettings
 else:
     Model = Annotated[
-        Annotated[Weights | SystemOne | OpenAI, Field(discriminator="engine")], BeforeValidator(with_engine)
+        Annotated[Weights | ServedWeights | Auto | SystemOne | OpenAI, Field(discriminator="engine")],
+        BeforeValidator(with_engine),
     ]
 
 
@@ -41,7 +44,7 @@ class Settings(RubricSettings):
     read, not its levels."""
     model: Model
     """The model that judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`),
-    or weights loaded here, which decide."""
+    or weights, which decide: loaded here, or served (`engine: vllm`)."""
     ties: bool = True
     """The judge may find neither answer better."""
     max_new_tokens: int = Field(1024, ge=16)

@@ -18,8 +18,8 @@ class Settings(RubricSettings):
     LABEL: ClassVar[str] = "quality by a rubric"
     judge: Literal["rubric"] = "rubric"
     model: EngineOrWeights
-    """The model that judges: a served one (`engine: openai`), or weights that write here. What a model need
-    not write, `decision` reads from it."""
+    """The model that judges: a served one (`engine: openai`), or weights that write, here or served (`engine:
+    vllm`). What a model need not write, `decision` reads from it."""
     together: bool = False
     """Ask in one request for all aspects that are judged on the same items, as just-eval does. Cheaper, but a
     score then depends on the aspects asked beside it, so that another aspect asks for all of them again."""

@@ -23,11 +23,14 @@ class Model(Value):
     """The word that `{model}` stands for in the path of recorded answers and verdicts; without it, the
     model's own name."""
 
+    def weights(self) -> tuple[EngineOrWeights, ...]:
+        """The weights that it has."""
+        return tuple(one for one in (self.base, self.instruct) if one is not None)
+
     def has_size(self) -> bool:
         """Test whether its size is stated, or read from weights that are loaded here."""
-        engines = (one.engine for one in (self.base, self.instruct) if one is not None)
         return self.parameters is not None or any(
-            name in ("transformers", "vllm", "echo") for name in engines
+            one.engine in ("transformers", "vllm", "echo") for one in self.weights()
         )
 
 

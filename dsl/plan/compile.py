@@ -32,6 +32,7 @@ from dsl.plan.differences import described
 from dsl.plan.needs import needs
 from dsl.plan.stopping import Stopping
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
+from dsl.spec.engines import Resolved
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
@@ -51,6 +52,8 @@ class Origin:
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """Sentences about its data that a reader of the results must know."""
+    engines: tuple[Resolved, ...] = ()
+    """The engines that the spec leaves open, as they were resolved."""
 
 
 def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin | None = None) -> Plan:
@@ -91,6 +94,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
             reuse=experiment.reuse,
             budget=experiment.budget,
         ),
+        origin.engines,
     )
 
 
@@ -266,8 +270,11 @@ class _Build:
         self.decoding: Decoding = experiment.decoding
         self.steps: dict[StepId, Step] = {}
         self.canonical = Canonical()
+        asked_too = {one.affinity() for model in experiment.models.values() for one in model.weights()}
         pinned = {
-            name: judge.pinned(experiment.languages, fingerprints, folder)
+            name: judge.on_server_of(asked_too, self._lora_rank).pinned(
+                experiment.languages, fingerprints, folder
+            )
             for name, judge in sorted(experiment.judges.items(), key=lambda named: len(named[1].judges()) > 0)
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from dsl.data.records import Record
 from dsl.judges.contract import JudgeSettings, Role, Scale
+from dsl.spec.engines import Resolved
 from dsl.spec.experiment import Experiment
 from dsl.spec.resources import Execution
 from dsl.steps.steps import Judged, Step
@@ -174,3 +175,5 @@ class Plan:
     """Relative paths of the spec start here."""
     execution: Execution = field(default_factory=Execution)
     """Settings of their execution."""
+    engines: tuple[Resolved, ...] = ()
+    """The engines that the spec leaves open, as they were resolved."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import Field, field_validator, model_validator
 
 from dsl.engines.contract import Decoding
-from dsl.judges import AnyJudge
+from dsl.judges import AnyJudge, may_be_served
 from dsl.methods import METHODS, Method
 from dsl.methods.base import Shipped
 from dsl.methods.parts import Dataset, Model, PromptPath
@@ -117,6 +117,9 @@ class Experiment(Value):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Each seed is a repetition, where chance enters."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
+    engine: Literal["transformers", "vllm", "auto"] | None = None
+    """The engine of all weights under `models`, and of judges that may be served, that name none themselves.
+    `auto` is vLLM where there is a GPU and a vLLM that knows the model."""
     data: Annotated[dict[Name, Dataset], Field(min_length=1)]
     evaluate: Annotated[tuple[Name, ...], Field(min_length=1)]
     """The data sets whose examples are asked."""
@@ -177,6 +180,19 @@ class Experiment(Value):
             case _:
                 return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_of_all(cls, data: Any) -> Any:
+        match data:
+            case {"engine": str() as engine}:
+                spec = cast("dict[str, Any]", data)
+                held = {"models": ("base", "instruct"), "judges": ("model",)}
+                return spec | {
+                    name: _each(spec[name], engine, *fields) for name, fields in held.items() if name in spec
+                }
+            case _:
+                return data
+
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Test whether a cell is part of the study, after `only` and `exclude`."""
         cell = {"dataset": dataset, "language": language, "model": model, "method": method}
@@ -187,6 +203,27 @@ class Experiment(Value):
     def primary_judges(self) -> tuple[Name, ...]:
         """Judges and aspects on whose measures a contrast without `on` is declared."""
         return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")
+
+
+def _each(values: object, engine: str, *fields: str) -> object:
+    """Fill an engine into models or judges as they are written, in the fields that hold weights without
+    one."""
+
+    def filled(value: object) -> object:
+        written = _written(value)
+        if written is None or ("judge" in written and not may_be_served(written["judge"])):
+            return value
+        given = {name: _written(written.get(name)) for name in fields}
+        open_ = {name: one for name, one in given.items() if one is not None and "engine" not in one}
+        return {**written, **{name: {"engine": engine, **one} for name, one in open_.items()}}
+
+    named = _written(values)
+    return values if named is None else {name: filled(value) for name, value in named.items()}
+
+
+def _written(value: object) -> dict[str, object] | None:
+    """Return a mapping as it is written; None for anything else."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def _with(prompt: object, method: object) -> object:

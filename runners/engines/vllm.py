@@ -11,16 +11,17 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dsl.engines.contract import Decoding, ServerSettings
 from dsl.engines.vllm import Settings
 from dsl.errors import DataError, ServerError, XpError
 from dsl.values import as_written
+from runners.engines._labels_api import LabelAnswer, LabelCall, LabelReply, LabelRequest
 from runners.engines._prompts import Prompts, Read
 from runners.engines._tokens_api import Reply, answer_ids, body
 from runners.engines.contract import EngineAnswer, EngineRequest
@@ -48,6 +49,15 @@ _END_SECONDS = 10.0
 """Time in which a server that does not answer is found to have ended, its children included."""
 _ENDS = frozenset({"stop", "length"})
 """Reasons for which an answer ends; others are of the server."""
+
+Form = TypeVar("Form", bound=ApiReply)
+Said = TypeVar("Said", EngineAnswer, LabelAnswer)
+Row = TypeVar("Row", "Request", LabelRequest)
+
+_Ask = Callable[[Row], Awaitable[Said | XpError]]
+"""Asks one request: returns its answer, or the error of all requests."""
+_MakeCall = Callable[[Client[Form], str, str], _Ask[Row, Said]]
+"""Makes that of a client, the server's name for the model, and the server's fingerprint."""
 
 
 def resolve(settings: Settings) -> str | None:
@@ -132,20 +142,60 @@ class Engine:
             )
         self.facts["decoding"] = str(sampling)
         served = self._serve()
-        most = [n for n in (self._loaded.n_positions, served.model.max_model_len) if n is not None]
-        read = self._prompts.read(requests, min(most, default=None))
+        read = self._prompts.read(requests, self._room(served))
         yield from read.refused
+
+        def call(client: Client[Reply], model: str, fingerprint: str) -> _Ask[Request, EngineAnswer]:
+            return _Call(client, model, fingerprint, read, sampling, self._loaded).ask
+
+        yield from self._asked(served, read.ready, Reply, call, sampling.max_new_tokens)
+
+    @property
+    def loaded(self) -> Loaded:
+        """The tokenizer and the configuration."""
+        return self._loaded
+
+    def n_positions(self) -> int | None:
+        """Return the most tokens of prompt and answer together, for which the server is started; None where
+        nothing sets a limit."""
+        return self._room(self._serve())
+
+    def label_logprobs(self, requests: Sequence[LabelRequest]) -> Generator[LabelAnswer]:
+        """Yield the log-probabilities of the labels after each prompt, as they come.
+
+        Raises ServerError as `generate`, or where the server gives none of certain tokens.
+        """
+
+        def call(client: Client[LabelReply], model: str, fingerprint: str) -> _Ask[LabelRequest, LabelAnswer]:
+            return LabelCall(client, model, fingerprint).ask
+
+        return self._asked(self._serve(), requests, LabelReply, call, 1)
+
+    def _room(self, served: _Served) -> int | None:
+        limits = (self._loaded.n_positions, served.model.max_model_len)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _asked(
+        self,
+        served: _Served,
+        rows: Iterable[Row],
+        form: type[Form],
+        call: _MakeCall[Form, Row, Said],
+        max_new_tokens: int,
+    ) -> Generator[Said]:
+        """Yield the answers to requests as they come. A server that was started here and ends is started once
+        more."""
         # prompts that begin alike follow each other, so that the server finds what it has computed
-        left = {row.key: row for row in sorted(read.ready, key=lambda row: row.token_ids)}
+        left = {row.key: row for row in sorted(rows, key=lambda row: row.token_ids)}
         try:
-            yield from self._answers(served, left, read, sampling)
+            yield from self._answers(served, left, form, call, max_new_tokens)
         except ServerError as error:
             if served.started is None or not served.started.has_ended(_END_SECONDS):
                 raise
             logging.getLogger(__name__).warning("%s; it is started again", served.started.why_ended())
             again = self._serve()
             try:
-                yield from self._answers(again, left, read, sampling)
+                yield from self._answers(again, left, form, call, max_new_tokens)
             except ServerError:
                 if again.started is None or not again.started.has_ended(_END_SECONDS):
                     raise
@@ -187,8 +237,13 @@ class Engine:
         return vllm.launch(self._settings, folder, self._folder)
 
     def _answers(
-        self, served: _Served, left: dict[str, Request], read: Read, sampling: Sampling
-    ) -> Generator[EngineAnswer]:
+        self,
+        served: _Served,
+        left: dict[str, Row],
+        form: type[Form],
+        call: _MakeCall[Form, Row, Said],
+        max_new_tokens: int,
+    ) -> Generator[Said]:
         """Yield the answers to the requests of `left`, which are taken out of it.
 
         A row's seconds are those since the answer before it, so that rows add up to the time they took. A
@@ -199,15 +254,15 @@ class Engine:
             name = f"{adapter.parent.name}-{secrets.token_hex(4)}"
 
         @asynccontextmanager
-        async def calls() -> AsyncGenerator[Callable[[Request], Awaitable[EngineAnswer | XpError]]]:
+        async def calls() -> AsyncGenerator[_Ask[Row, Said]]:
             is_own = served.started is not None
-            meter = FREE if is_own else spending.meter(served.address, sampling.max_new_tokens)
+            meter = FREE if is_own else spending.meter(served.address, max_new_tokens)
             async with (
                 opened(served.server, served.address, API, ApiReply) as other,
                 nullcontext() if adapter is None else vllm.adapter_loaded(other, name, adapter),
-                opened(served.server, served.address, API, Reply, meter) as client,
+                opened(served.server, served.address, API, form, meter) as client,
             ):
-                yield _Call(client, name, served.fingerprint, read, sampling, self._loaded).ask
+                yield call(client, name, served.fingerprint)
 
         last = time.perf_counter()
         for answer in concurrently(list(left.values()), calls, served.address.max_concurrency):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +43,9 @@ judges:
   opinion:
     judge: rubric
     aspects: [helpfulness]
-    model: {{engine: vllm, path: "{TINY}", args: {{seed: 1}}}}
+    model: &judge {{engine: vllm, path: "{TINY}", args: {{seed: 1}}}}
+  level: {{judge: decision, aspects: [clarity], model: *judge}}
+  better: {{judge: pairwise, against: zero, model: *judge}}
 """
 
 
@@ -104,14 +108,21 @@ def test_a_study_starts_a_server_for_its_answers_and_one_for_its_judge_and_leave
     asked = [json.loads(line) for line in (study / "asked.jsonl").read_text("utf-8").splitlines()]
     assert len([one for one in asked if one["path"] == "/v1/completions"]) >= 12
     assert not left_of(servers_of(study))
-    rows = [
-        json.loads(line)
-        for file in (study / ".xp" / "steps").glob("generate-*/completions.jsonl")
-        for line in file.read_text("utf-8").splitlines()
-    ]
+    rows = rows_of(study, "generate-*/completions.jsonl")
     assert len(rows) == 12
     assert {row["engine"] for row in rows} == {"vllm"}
     assert {row["provenance"]["system_fingerprint"] for row in rows} == {"vllm 0.32.0, float32"}
+    verdicts = [row for row in rows_of(study, "judge-*/verdicts.jsonl") if row["aspect"] != "empty"]
+    assert Counter(row["aspect"] for row in verdicts) == {"helpfulness": 12, "clarity": 12, "pairwise": 6}
+    fingerprints = {row["provenance"]["system_fingerprint"] for row in verdicts if row["score"] != 0.5}
+    assert fingerprints == {"vllm 0.32.0, float32, seed=1"}
+    levels = [row for row in verdicts if row["aspect"] == "clarity"]
+    assert all(len(row["distribution"]) == 5 for row in levels)
+
+
+def rows_of(study: Path, files: str) -> list[dict[str, Any]]:
+    found = sorted((study / ".xp" / "steps").glob(files))
+    return [json.loads(line) for file in found for line in file.read_text("utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
@@ -144,6 +155,23 @@ def test_a_server_ends_with_the_apply_of_a_process_that_goes_on(
     assert applied.failures == ()
     assert (study / "asked.jsonl").exists()
     assert servers_of(study) == set()
+
+
+def test_an_engine_that_the_study_leaves_open_is_asked_as_the_plan_resolved_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(study, monkeypatch, f"{sys.executable} {SERVER}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    spec = study / "study.yaml"
+    text = spec.read_text("utf-8").replace("engine: vllm, ", "").replace(", args: {seed: 1}", "")
+    spec.write_text(f"engine: auto\n{text}", "utf-8")
+    assert load(spec).apply(in_process=True, report=False).failures == ()
+    assert {row["engine"] for row in rows_of(study, "generate-*/completions.jsonl")} == {"vllm"}
+    assert len((study / "asked.jsonl.starts").read_text("utf-8").splitlines()) == 1  # it answers and judges
+    assert load(spec).plan().diff.todo == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    todo = load(spec).plan().diff.todo
+    assert len([step for step in todo if step.startswith("generate-")]) == 4
 
 
 def test_a_server_has_ended_when_the_worker_that_waits_with_it_has(

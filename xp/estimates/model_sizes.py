@@ -83,6 +83,16 @@ def _files(weights: Weights) -> Iterator[Path]:
                     yield Path(str(file.locate()))
 
 
+def configuration_file(path: str | None, hub: str | None, revision: str | None) -> Path | None:
+    """Return the `config.json` of a model in a folder or of the hub; None where it is not on this machine."""
+    if hub is None:
+        return None if path is None else Path(path) / "config.json"
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(hub, "config.json", revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def _configuration(weights: Weights) -> dict[str, Any]:
     """Numbers of a model's `config.json`, where it is on this machine; of a model with several parts, those
     of its text."""
@@ -91,12 +101,7 @@ def _configuration(weights: Weights) -> dict[str, Any]:
 
 @cache
 def _read_configuration(path: str | None, hub: str | None, revision: str | None) -> dict[str, Any]:
-    file = None if path is None else Path(path) / "config.json"
-    if hub is not None:
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(hub, "config.json", revision=revision)
-        file = Path(found) if isinstance(found, str) else None
+    file = configuration_file(path, hub, revision)
     if file is None:
         return {}
     try:

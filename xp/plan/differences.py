@@ -54,6 +54,10 @@ class Difference:
 def differences(old: object, new: object, path: SpecPath, owner: Value) -> Iterator[Difference]:
     """Yield the fields that ids cover and that differ, innermost first where both have them."""
     was, now = _parts(old), _parts(new)
+    if isinstance(old, Value) and isinstance(new, Value) and _is_extended(type(old), type(new)):
+        for part in [name for name in now if name in was]:  # as weights that another engine serves
+            yield from differences(was[part], now[part], (*path, part), new)
+        return
     # lists of different lengths differ as a whole
     if type(old) is type(new) and was and now and (len(was) == len(now) or 0 not in was):
         for part in {**now, **was}:
@@ -61,6 +65,11 @@ def differences(old: object, new: object, path: SpecPath, owner: Value) -> Itera
             yield from differences(was.get(part), now.get(part), (*path, part), inner)
     elif old != new:
         yield Difference(path, old, new, owner)
+
+
+def _is_extended(one: type[Value], other: type[Value]) -> bool:
+    """Test whether one type of values has all fields of another, and further ones."""
+    return one is not other and (issubclass(one, other) or issubclass(other, one))
 
 
 def _parts(value: object) -> Mapping[str | int, object]:

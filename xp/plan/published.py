@@ -88,6 +88,8 @@ class PublishedPlan(Value):
     """The spec's content over what it extends, with overrides."""
     files: dict[str, Sha256]
     """File that the plan depends on -> its digest: data, prompts, models in folders."""
+    engines: dict[str, str] = {}
+    """Place in the spec that leaves the engine open (`engine: auto`) -> the one that was taken."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     chosen: tuple[str, ...]
@@ -131,6 +133,7 @@ def published(
         store=str(overview.asked.store.absolute()),
         settings=document_of(study).data,
         files=dict(diff.files),
+        engines={one.place: one.engine for one in diff.plan.engines},
         notes=study.notes,
         warnings=diff.warnings,
         chosen=diff.chosen,

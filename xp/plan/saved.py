@@ -95,6 +95,10 @@ def _moved(saved: PublishedPlan, diff: Diff, store: Path) -> Iterator[str]:
         is_asked_alike = False
         old, new = words(setting.old, setting.path), words(setting.new, setting.path)
         yield f"the spec: {dotted(setting.path)}: {old} → {new}"
+    for place, engine in ((one.place, one.engine) for one in diff.plan.engines):
+        if is_asked_alike and (was := saved.engines.get(place, engine)) != engine:
+            is_asked_alike = False
+            yield f"the machine: {place}, left open by the spec, was asked with {was}, and is with {engine}"
     for file, digest in saved.files.items():
         try:
             is_same = diff.files.get(file) == digest or file_sha256(Path(file)) == digest

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
+from dsl.engines.contract import EngineSettings
 from dsl.engines.vllm import FASTER, GIVEN, Settings
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
 from dsl.steps.identity import step_id
-from dsl.steps.steps import DpoStep, GenerateStep, SftStep
+from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, SftStep
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 HUB: dict[str, Any] = {"hub": "a/base", "revision": "1"}
@@ -105,6 +106,33 @@ def test_a_plan_names_the_largest_rank_of_its_adapters(folder: Path) -> None:
     (step,) = generations(planned(folder, models=model, methods={"icl": {"method": "icl"}})).values()
     assert isinstance(step.model, Settings)
     assert step.model.lora_rank == 0
+
+
+def test_a_judge_that_is_a_model_of_the_study_is_asked_on_the_same_server(folder: Path) -> None:
+    model = {"engine": "vllm", **HUB}
+    judges: dict[str, Any] = {
+        "written": {"judge": "rubric", "aspects": ["clarity"], "model": model},
+        "level": {"judge": "decision", "aspects": ["clarity"], "model": model},
+        "better": {"judge": "pairwise", "against": "icl", "model": model},
+        "other": {"judge": "decision", "aspects": ["depth"], "model": {**model, "args": {"seed": 1}}},
+        "here": {"judge": "decision", "aspects": ["depth"], "model": HUB},
+    }
+    plan = planned(folder, model, judges=judges)
+    asked = {(step.affinity, rank_of(step.model)) for step in generations(plan).values()}
+    found: dict[str, tuple[str, int | None]] = {}
+    for cell in plan.study.cells:
+        for name, judged in cell.judges.items():
+            step = plan.steps[judged.step]
+            assert isinstance(step, JudgeStep)
+            (used,) = step.judges[judged.judge].models()
+            found[name] = step.affinity, rank_of(used)
+    assert {found["written"], found["level"], found["better"]} == asked
+    assert found["other"][1] == 0
+    assert found["here"] == ("transformers:a/base:1:None:float32", None)
+
+
+def rank_of(model: EngineSettings) -> int | None:
+    return model.lora_rank if isinstance(model, Settings) else None
 
 
 @pytest.mark.parametrize(

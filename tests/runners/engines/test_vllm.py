@@ -1,7 +1,10 @@
 """The `vllm` engine before a server that behaves as vLLM does: the same answers as transformers', tuned
 models, and servers that end."""
 
+import itertools
 import json
+import random
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,9 @@ from dsl.errors import BudgetSpent, DataError, ServerError
 from dsl.spec.budget import Budget, Charge, Use
 from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine
+from runners.engines._prompts import Prompts
 from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.models.loading import load_without_weights
 from runners.prompting.prompts import Prompter
 from runners.serving import servers, vllm
 from runners.store import spending
@@ -75,6 +80,11 @@ def posted(asked: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in asked.read_text("utf-8").splitlines()]
 
 
+def starts(asked: Path) -> list[str]:
+    """Processes of the servers that were started."""
+    return Path(f"{asked}.starts").read_text("utf-8").splitlines()
+
+
 def tiny(folder: Path, seed: int, on: Path | None = None) -> Path:
     return adapted(folder, Weights(path=str(TINY)), folder / "cache", seed, on)
 
@@ -91,7 +101,7 @@ def test_the_same_prompts_get_the_same_answers_on_one_server_for_weights_and_ada
     assert {answer["finish_reason"] for answer in found[0].values()} > {"stop"}
 
     sent = posted(asked)
-    assert len(list((tmp_path / "cache" / "servers").glob("*.log"))) == 1
+    assert len(starts(asked)) == 1
     loads = [one["path"].rpartition("/")[2] for one in sent if "lora" in one["path"]]
     assert loads == ["load_lora_adapter", "unload_lora_adapter"] * 2
     completions = [one for one in sent if one["path"] == "/v1/completions"]
@@ -100,6 +110,47 @@ def test_the_same_prompts_get_the_same_answers_on_one_server_for_weights_and_ada
     assert all(one["stop_token_ids"] == [2] and one["return_token_ids"] for one in completions)
     assert {one["model"] for one in first} == {"model"}
     assert {one["model"].rpartition("-")[0] for one in completions[len(prompts) :]} == {"sft-1", "sft-2"}
+
+
+def test_twenty_adapters_of_one_base_are_asked_on_one_server_that_holds_one_at_a_time(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts, first = requests(tmp_path, 1), tiny(tmp_path / "sft-0", 0)
+    tuned = [shutil.copytree(first, tmp_path / f"sft-{n}") for n in range(1, 20)]
+    settings = Settings(path=str(TINY), lora_rank=4)
+    for one in (None, first, *tuned, None):
+        assert len(answers(settings, prompts, tmp_path / "cache", one)) == len(prompts)
+
+    assert len(starts(asked)) == 1
+    sent, loaded, most = posted(asked), set[str](), 0
+    for one in sent:
+        if one["path"] == "/v1/load_lora_adapter":
+            loaded.add(one["lora_name"])
+        elif one["path"] == "/v1/unload_lora_adapter":
+            loaded.remove(one["lora_name"])
+        else:
+            assert one["model"] in (loaded or {"model"})
+        most = max(most, len(loaded))
+    assert (most, loaded) == (1, set())
+    loads = [one for one in sent if one["path"] == "/v1/load_lora_adapter"]
+    assert [Path(one["lora_path"]).parent.name for one in loads] == [f"sft-{n}" for n in range(20)]
+    assert len({one["lora_name"] for one in loads}) == 20
+
+
+def test_an_adapter_is_unloaded_when_its_step_ends_early_and_the_server_stays_for_the_next(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts, tuned = requests(tmp_path, 2), [tiny(tmp_path / f"sft-{n}", n) for n in (1, 2)]
+    settings = Settings(path=str(TINY), lora_rank=4, batch_size=1)
+    stopped = find_engine("vllm").Engine(settings, tuned[0], tmp_path / "cache").generate(prompts, GREEDY)
+    next(stopped)
+    stopped.close()
+    assert len(answers(settings, prompts, tmp_path / "cache", tuned[1])) == len(prompts)
+    loads = [one["path"].rpartition("/")[2] for one in posted(asked) if "lora" in one["path"]]
+    assert loads == ["load_lora_adapter", "unload_lora_adapter"] * 2
+    assert len(starts(asked)) == 1
 
 
 def test_an_adapter_on_an_adapter_and_weights_trained_in_full_are_served_as_weights(
@@ -149,6 +200,33 @@ def test_a_row_that_is_sampled_has_its_own_seed_and_decoding_is_sent_in_full(
     passing_over = decoding.model_copy(update={"penalize_prompt": False})
     with pytest.raises(DataError, match="counts the prompt's tokens, too"):
         answers(Settings(path=str(TINY)), prompts, tmp_path, decoding=passing_over)
+
+
+def test_prompts_that_begin_alike_follow_each_other_each_with_its_rows_own_seed(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    prompts = [one.model_copy(update={"seed": n}) for n, one in enumerate(requests(tmp_path))]
+    mixed, settings = random.Random(0).sample(prompts, len(prompts)), Settings(path=str(TINY), batch_size=1)
+    answers(settings, mixed, tmp_path / "cache", decoding=Decoding(temperature=1.0, max_new_tokens=2))
+    sent = posted(asked)
+    order = [one["prompt"] for one in sent]
+    assert order == sorted(order)
+    assert shared(order) > shared(
+        [order[at] for at in random.Random(1).sample(range(len(order)), len(order))]
+    )
+    here = Prompts(load_without_weights(Weights(path=str(TINY)), tmp_path / "cache"), "tiny")
+    rows = {(one.token_ids, one.seed) for one in here.read(prompts, None).ready}
+    assert {(tuple(one["prompt"]), one["seed"]) for one in sent} == rows
+    assert len(rows) == len(prompts)
+
+
+def shared(prompts: list[list[int]]) -> int:
+    """Tokens that each prompt begins with as the one before it does, of all together."""
+    return sum(
+        next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        for one, other in itertools.pairwise(prompts)
+    )
 
 
 def test_a_prompt_longer_than_the_server_reads_is_an_error_of_its_row(

@@ -1,4 +1,5 @@
-"""vLLM itself beside transformers, in float32 and greedy: the same texts, but for near ties of logits."""
+"""vLLM itself beside transformers, in float32 and greedy: the same texts, but for near ties of logits, and
+the same decisions."""
 
 import json
 import os
@@ -17,12 +18,15 @@ from dsl.steps.prompt_forms import TextPrompt
 from runners.engines import find_engine
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.inference.answer_text import Detokenizer
+from runners.judges._model_judges.decide import Question, decide
+from runners.judges.contract import Tools
 from runners.models.loading import Loaded, load
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from runners.serving import servers, vllm
 from runners.store.step_io import StepContext
 from tests.fixtures.tiny_study import chat_form, text_at
+from tests.runners.judges.answers import no_model
 from tests.runners.serving.tuned_models import adapted
 
 ROOT = Path(__file__).parents[3]
@@ -110,3 +114,20 @@ def test_vllm_and_transformers_give_the_same_texts_for_weights_and_what_was_tune
         loaded = load(here, tuned, cache)
         for one in unlike:
             assert gap_of_logits(loaded, one, served[one.key].raw_text or "") < NEAR_TIE, one.key
+
+
+def test_vllm_and_transformers_decide_with_the_same_probabilities(cache: Path) -> None:
+    levels, choice = ("rude", "fair", "polite"), {"first": "It is short.", "second": "It is long."}
+    questions = [
+        Question({"answer": text}, "How polite is it?", criteria)
+        for text in ("Go away.", "Thank you for asking, and come back soon.")
+        for criteria in (levels, choice, None)
+    ]
+    there = Settings(**MODEL, args={"max_model_len": 2048, "enforce_eager": True})
+    served, loaded_here = (
+        {one.place: one.probabilities for one in decide(model, questions, Tools(no_model, cache))}
+        for model in (there, Weights(**MODEL))
+    )
+    assert served.keys() == loaded_here.keys() == set(range(len(questions)))
+    for place, found in served.items():
+        assert found == pytest.approx(loaded_here[place], abs=1e-4)

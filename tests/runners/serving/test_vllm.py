@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from dsl.engines.vllm import Settings
 from dsl.errors import ServerError, XpError
@@ -61,6 +62,14 @@ def test_a_command_has_the_settings_as_vllms_options(monkeypatch: pytest.MonkeyP
     assert asked[-4:] == ["--max-model-len", "64", "--enforce-eager", "--no-enable-chunked-prefill"]
     assert not {"--enable-lora", "--trust-remote-code"} & set(words(Settings(hub="a/b")))
     assert "--trust-remote-code" in words(Settings(hub="a/b", trust_remote_code=True))
+
+
+def test_every_server_caches_prefixes_and_no_argument_turns_that_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(vllm.VARIABLE, "vllm serve")
+    for settings in (Settings(hub="a/b"), Settings(hub="a/b", lora_rank=8, args={"max_model_len": 64})):
+        assert "--enable-prefix-caching" in words(settings)
+    with pytest.raises(ValidationError, match="given to every server by xp"):
+        Settings(hub="a/b", args={"enable_prefix_caching": False})
 
 
 @pytest.mark.parametrize(("rank", "taken"), [(0, 0), (1, 1), (8, 8), (9, 16), (400, 512), (600, 512)])

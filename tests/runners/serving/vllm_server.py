@@ -4,9 +4,12 @@
 
 It knows `/v1/models`, `/version`, `/v1/completions` with tokens in and out, and adapters that are loaded and
 unloaded; it takes its key from VLLM_API_KEY. Greedy tokens are those of the model, one by one, as slow as
-that is. What it was asked goes to the file in VLLM_SERVER_ASKED, a JSON object a line, and it ends itself
+that is. It takes no more adapters at once than `--max-loras`, though vLLM would swap them. What it was asked
+goes to the file in VLLM_SERVER_ASKED, a JSON object a line, its starts to that beside it, and it ends itself
 before the answers whose numbers, over all its starts, are in VLLM_SERVER_ENDS_BEFORE. With
-VLLM_SERVER_HAS_NO_MODEL every answer is its end alone, after VLLM_SERVER_SECONDS.
+VLLM_SERVER_HAS_NO_MODEL every answer is its end alone, after VLLM_SERVER_SECONDS, and of the tokens whose
+log-probabilities are asked for each is likelier than the one before. With VLLM_SERVER_KNOWS_NO_LABELS it
+gives none of those, and the prompt whose number is VLLM_SERVER_REFUSES is refused.
 """
 
 import argparse
@@ -38,11 +41,18 @@ class Model:
         """Return the choice of a completion."""
         time.sleep(float(os.environ.get("VLLM_SERVER_SECONDS", 0)))
         if os.environ.get("VLLM_SERVER_HAS_NO_MODEL"):
-            return {"token_ids": asked["stop_token_ids"][:1], "finish_reason": "stop", "text": ""}
+            chances = {label: float(n) for n, label in enumerate(asked.get("logprob_token_ids", ()))}
+            ends = asked.get("stop_token_ids", [0])[:1]
+            return {"token_ids": ends, "finish_reason": "stop", "text": "", **_logprobs(chances)}
         import torch
 
         with self._lock, torch.inference_mode():
             model = self._with(asked["model"])
+            if labels := asked.get("logprob_token_ids"):
+                logits = model(input_ids=torch.tensor([asked["prompt"]])).logits[0, -1].float()
+                chances = dict(zip(labels, logits.log_softmax(-1)[labels].tolist(), strict=True))
+                new = [int(logits.argmax())]
+                return {"token_ids": new, "finish_reason": "length", "text": "", **_logprobs(chances)}
             ids, new = list(asked["prompt"]), list[int]()
             while len(new) < asked["max_tokens"]:
                 logits = model(input_ids=torch.tensor([ids + new])).logits[0, -1].float()
@@ -74,14 +84,25 @@ class Model:
         return self._adapted[name]
 
 
+def _logprobs(chances: dict[int, float]) -> dict[str, Any]:
+    """Return the part of a choice with the log-probabilities of tokens, as vLLM names these."""
+    if not chances or os.environ.get("VLLM_SERVER_KNOWS_NO_LABELS"):
+        return {"logprobs": {"top_logprobs": [{"token_id:0": 0.0}]} if chances else None}
+    return {"logprobs": {"top_logprobs": [{f"token_id:{token}": p for token, p in chances.items()}]}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--tokenizer", "--served-model-name", "--host", "--max-model-len"):
         parser.add_argument(name)
     parser.add_argument("--port", type=int)
     parser.add_argument("--max-lora-rank", type=int)
+    parser.add_argument("--max-loras", type=int, default=1)
     parser.add_argument("--enable-lora", action="store_true")
     options, _ = parser.parse_known_args()
+    if (file := os.environ.get("VLLM_SERVER_ASKED")) is not None:
+        with open(f"{file}.starts", "a", encoding="utf-8") as out:
+            out.write(f"{os.getpid()}\n")
     if os.environ.get("VLLM_SERVER_HAS_CHILD"):  # as vLLM has its engine's process
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "child of a server"])
     model = Model(options.model, options.tokenizer)
@@ -112,7 +133,10 @@ def main() -> None:
                 return self._say(200, "Success: LoRA adapter removed successfully.")
             if asked["model"] not in (options.served_model_name, *model.adapters):
                 return self._say(404, {"error": {"message": f"The model `{asked['model']}` does not exist."}})
+            if len(asked["prompt"]) > 1 and os.environ.get("VLLM_SERVER_REFUSES") == str(_n_asked()):
+                return self._say(400, {"error": {"message": "told to refuse"}})
             choice: dict[str, Any] = {"index": 0, "logprobs": None, **model.answer(asked)}
+            assert len(asked.get("logprob_token_ids", ())) == asked.get("logprobs", 0)
             usage = {"prompt_tokens": len(asked["prompt"]), "completion_tokens": len(choice["token_ids"])}
             return self._say(200, {"id": "1", "model": asked["model"], "choices": [choice], "usage": usage})
 
@@ -120,6 +144,8 @@ def main() -> None:
             config = json.loads((Path(asked["lora_path"]) / "adapter_config.json").read_text("utf-8"))
             if not options.enable_lora or config["r"] > options.max_lora_rank:
                 return self._say(400, {"error": {"message": "LoRA rank is greater than max_lora_rank"}})
+            if len(model.adapters) == options.max_loras:
+                return self._say(400, {"error": {"message": "as many adapters as --max-loras are loaded"}})
             model.adapters[asked["lora_name"]] = asked["lora_path"]
             return self._say(200, f"Success: LoRA adapter '{asked['lora_name']}' added successfully.")
 
@@ -151,13 +177,17 @@ def _note(asked: dict[str, Any]) -> None:
     with _LOCK:
         with open(file, "a", encoding="utf-8") as out:
             out.write(json.dumps(asked) + "\n")
-        lines = Path(file).read_text("utf-8").splitlines()
-        n = sum(json.loads(line)["path"] == "/v1/completions" for line in lines)
         ends = os.environ.get("VLLM_SERVER_ENDS_BEFORE", "").split()
-        if asked["path"] == "/v1/completions" and str(n) in ends:
+        if asked["path"] == "/v1/completions" and str(_n_asked()) in ends:
             os.write(1, b"(EngineCore pid=7) ERROR RuntimeError: told to end\n")
             os.write(1, b"RuntimeError: Engine core initialization failed. See root cause above.\n")
             os._exit(3)
+
+
+def _n_asked() -> int:
+    """Return the number of completions asked for, over all starts."""
+    lines = Path(os.environ["VLLM_SERVER_ASKED"]).read_text("utf-8").splitlines()
+    return sum(json.loads(line)["path"] == "/v1/completions" for line in lines)
 
 
 if __name__ == "__main__":
