@@ -46,7 +46,7 @@ def weights_named(name: str, steps: Iterable[Step], *, is_chat: bool) -> tuple[W
     found: dict[bool, Weights] = {}
     for step in steps:
         weights = step.model if isinstance(step, GenerateStep) else getattr(step, "weights", None)
-        if isinstance(weights, Weights) and _bare(name) in _names(weights):
+        if isinstance(weights, Weights) and _is_named(weights, name):
             found.setdefault(is_chat in _forms(step), weights.loaded_here)
     return next(((found[is_used], is_used) for is_used in (True, False) if is_used in found), None)
 
@@ -76,13 +76,15 @@ def _shown(tokenizer: Any, ids: tuple[int, ...]) -> str:
     return f"{tokenizer.decode(list(ids))!r} (token {ids[0]})" if ids else "nothing more"
 
 
+def _is_named(weights: Weights, name: str) -> bool:
+    """Compare a served name with that of weights: a folder by its whole path, since `model` is many."""
+    known = (weights.hub, weights.package, weights.file)
+    return name == weights.path or _bare(name) in {_bare(one) for one in known if one}
+
+
 def _bare(name: str) -> str:
     """The last part of a name, in small letters and without the ending of its file."""
     return PurePosixPath(name).name.casefold().removesuffix(".gguf")
-
-
-def _names(weights: Weights) -> set[str]:
-    return {_bare(name) for name in (weights.source, weights.file) if name}
 
 
 def _forms(step: Step) -> set[bool]:

@@ -168,7 +168,7 @@ def served_beside(folder: Path, server: Running) -> Path:
     """The study of `write_study`, its model also on a server, and trained on chats."""
     spec = write_study(folder, n_long=0)
     study = json.loads(spec.read_text("utf-8"))
-    study["models"]["served"] = {"instruct": {"engine": "openai", "name": "tiny", "base_url": server.url}}
+    study["models"]["served"] = {"instruct": {"engine": "openai", "name": str(TINY), "base_url": server.url}}
     study["methods"]["instruct"] = {"method": "instruct"}
     study["methods"]["sft"]["prompt"] = "chat"
     spec.write_text(json.dumps(study), "utf-8")

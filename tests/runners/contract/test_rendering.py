@@ -14,6 +14,7 @@ from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from runners.contract.check import compare
 from runners.contract.findings import Finding
+from runners.contract.rendering import weights_named
 from runners.contract.served import check_served
 from runners.store.store import Store
 from tests.fixtures.tiny_study import chat_form, data_folder, rows, text_form
@@ -21,7 +22,6 @@ from tests.runners.checkpoints import BYTES, CHATML, llama, saved, tokenizer
 from tests.runners.contract.test_findings import ASKED, TRAINED, Data, asks, trains
 from tests.runners.engines.fake_server import Said, chat, serving
 
-NAME = "Tests/Tiny-Chat"
 THINKING = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>{% endif %}")
 BARE = CHATML.partition("{% if add_generation_prompt %}")[0]
 Answer = Callable[[dict[str, Any]], Said]
@@ -82,7 +82,7 @@ def found(
     *here: Step,
     form: PromptForm | None = None,
     is_judge: bool = False,
-    name: str = NAME,
+    name: str = "tiny",
 ) -> list[Finding]:
     """Findings on a served model, or on that of a judge, beside steps of weights here."""
     store = Store(folder / "store")
@@ -114,8 +114,17 @@ def found(
 def test_a_server_that_renders_as_the_weights_here_are_trained_has_no_findings(
     tmp_path: Path, weights: Weights, server: Any
 ) -> None:
-    assert found(tmp_path, server(chatml(CHATML)), trains(chat_form(), weights)) == []
-    assert found(tmp_path, server(chatml(CHATML)), asks(text_form("en"), weights), form=text_form("en")) == []
+    assert found(tmp_path, server(chatml(CHATML)), trains(chat_form(), weights), name=str(weights.path)) == []
+    assert (
+        found(
+            tmp_path,
+            server(chatml(CHATML)),
+            asks(text_form("en"), weights),
+            form=text_form("en"),
+            name=str(weights.path),
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("server", [vllm, llama_cpp])
@@ -123,9 +132,9 @@ def test_a_template_that_differs_from_that_of_training_or_generation_here_is_an_
     tmp_path: Path, weights: Weights, server: Any
 ) -> None:
     for step in (trains(chat_form(), weights), asks(chat_form(), weights)):
-        (finding,) = found(tmp_path, server(chatml(THINKING)), step)
+        (finding,) = found(tmp_path, server(chatml(THINKING)), step, name=str(weights.path))
         assert finding.level == "error"
-        assert f"the server of {NAME} reads the prompt of" in finding.message
+        assert f"the server of {weights.path} reads the prompt of" in finding.message
         assert "on: '<think>' (token 27) on the server, nothing more here" in finding.message
         assert "chat template of these weights" in finding.message
 
@@ -133,7 +142,9 @@ def test_a_template_that_differs_from_that_of_training_or_generation_here_is_an_
 def test_a_template_that_nothing_here_uses_is_a_warning_and_weights_of_another_name_are_not_compared(
     tmp_path: Path, weights: Weights
 ) -> None:
-    (finding,) = found(tmp_path, vllm(chatml(THINKING)), asks(text_form("en"), weights))
+    (finding,) = found(
+        tmp_path, vllm(chatml(THINKING)), asks(text_form("en"), weights), name=str(weights.path)
+    )
     assert finding.level == "warning"
     assert "'<think>' (token 27) on the server" in finding.message
     assert found(tmp_path, vllm(chatml(THINKING)), trains(chat_form(), weights), name="gpt-4o") == []
@@ -152,7 +163,7 @@ def test_a_beginning_that_a_server_adds_to_a_text_differs_from_the_first_token_o
         single="<|endoftext|> $A", pair=None, special_tokens=[begin]
     )
     step = asks(text_form("en"), weights)
-    (finding,) = found(tmp_path, server(reads), step, form=text_form("en"))
+    (finding,) = found(tmp_path, server(reads), step, form=text_form("en"), name=str(weights.path))
     assert finding.level == "error"
     assert "from token 1 on: '<|endoftext|>" in finding.message
     assert f"(token {BYTES}) on the server" in finding.message
@@ -162,8 +173,14 @@ def test_a_beginning_that_a_server_adds_to_a_text_differs_from_the_first_token_o
 def test_the_server_of_a_judge_is_asked_about_a_question_of_two_messages(
     tmp_path: Path, weights: Weights, server: Any
 ) -> None:
-    (finding,) = found(tmp_path, server(chatml(THINKING)), trains(chat_form(), weights), is_judge=True)
-    assert f"the server of {NAME} reads a judge's question otherwise than" in finding.message
+    (finding,) = found(
+        tmp_path,
+        server(chatml(THINKING)),
+        trains(chat_form(), weights),
+        is_judge=True,
+        name=str(weights.path),
+    )
+    assert f"the server of {weights.path} reads a judge's question otherwise than" in finding.message
     (finding,) = found(tmp_path, (None, None), is_judge=True)
     assert "tells no tokens (404: " in finding.message
 
@@ -177,3 +194,22 @@ def test_a_template_without_a_generation_prompt_is_told_of_either_server(tmp_pat
 def test_a_server_without_a_template_is_quoted(tmp_path: Path) -> None:
     (finding,) = found(tmp_path, vllm(chatml(None)))
     assert "tells no tokens (400: you must provide a chat template)" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "is_named"),
+    [
+        ("Org/Model-1B", Weights(hub="org/model-1b"), True),
+        ("model-1b", Weights(hub="org/model-1b"), True),
+        ("weights", Weights(package="weights"), True),
+        ("model.Q8_0", Weights(path="/models", file="model.Q8_0.gguf"), True),
+        ("/models/final", Weights(path="/models/final"), True),
+        ("final", Weights(path="/models/final"), False),
+        ("other/model-7b", Weights(hub="org/model-1b"), False),
+    ],
+)
+def test_weights_are_known_by_their_name_on_the_hub_by_a_file_or_by_a_whole_path(
+    name: str, weights: Weights, is_named: bool
+) -> None:
+    found = weights_named(name, [asks(text_form("en"), weights)], is_chat=True)
+    assert found == ((weights, False) if is_named else None)
