@@ -13,7 +13,7 @@ from dsl.steps.steps import GenerateStep, Step
 from dsl.steps.training_steps import TuningStep
 from dsl.values import Sha256, Value
 from runners.contract.findings import Finding, made_by
-from runners.prompting.tokens import token_ids
+from runners.prompting.tokens import chat_template, token_ids
 
 CODE = ("runners.contract.rendering",)
 """Modules that make these findings."""
@@ -54,6 +54,8 @@ def weights_named(name: str, steps: Iterable[Step], *, is_chat: bool) -> tuple[W
 def difference(rendering: Rendering, tokenizer: Any) -> Iterator[Finding]:
     """Compare a server's tokens with those of the same prompt here, and tell where they part.
 
+    A template that prints the day is no error: here that is always the same day.
+
     Raises DataError where the tokenizer's template refuses the prompt.
     """
     there, here = rendering.tokens, tuple(token_ids(tokenizer, rendering.prompt))
@@ -61,13 +63,18 @@ def difference(rendering: Rendering, tokenizer: Any) -> Iterator[Finding]:
         return
     at = next(place for place, (one, other) in enumerate(zip_longest(there, here)) if one != other)
     shown = [_shown(tokenizer, ids[at : at + _N_SHOWN]) for ids in (there, here)]
-    form = "a text" if rendering.prompt.messages is None else "a chat"
+    is_chat = rendering.prompt.messages is not None
+    has_day = is_chat and "strftime_now" in chat_template(tokenizer)
+    remedy = "Start the server with the tokenizer and the chat template of these weights"
+    if has_day:
+        remedy = "The chat template prints the day, which is the same for every prompt here"
+    form = "a chat" if is_chat else "a text"
     yield Finding(
-        level="error" if rendering.is_used else "warning",
+        level="error" if rendering.is_used and not has_day else "warning",
         message=(
             f"the server of {rendering.name} reads {rendering.what} otherwise than {rendering.weights.source}"
-            f" reads {form} here, from token {at + 1} on: {shown[0]} on the server, {shown[1]} here. Start"
-            " the server with the tokenizer and the chat template of these weights"
+            f" reads {form} here, from token {at + 1} on: {shown[0]} on the server, {shown[1]} here."
+            f" {remedy}"
         ),
     )
 
@@ -88,7 +95,7 @@ def _bare(name: str) -> str:
 
 
 def _forms(step: Step) -> set[bool]:
-    """Whether a step's prompts are chats."""
+    """Forms of a step's prompts: True for chats."""
     if isinstance(step, GenerateStep):
         return {isinstance(step.prompt, ChatPrompt)}
     return {isinstance(form, ChatPrompt) for form in step.prompts} if isinstance(step, TuningStep) else set()

@@ -139,6 +139,14 @@ def test_a_template_that_differs_from_that_of_training_or_generation_here_is_an_
         assert "chat template of these weights" in finding.message
 
 
+def test_a_template_that_prints_the_day_is_a_warning(tmp_path: Path) -> None:
+    dated = chatml("{{ strftime_now('%d %B %Y') }}\n" + CHATML)
+    here = Weights(path=str(saved(tmp_path / "dated", llama(BYTES + 3), dated)))
+    (finding,) = found(tmp_path, vllm(dated), trains(chat_form(), here), name=str(here.path))
+    assert finding.level == "warning"
+    assert "prints the day" in finding.message
+
+
 def test_a_template_that_nothing_here_uses_is_a_warning_and_weights_of_another_name_are_not_compared(
     tmp_path: Path, weights: Weights
 ) -> None:
