@@ -43,20 +43,22 @@ def check_prompts(
     Raises:
         StoreError: the check fails.
     """
-    from runners.contract.served import check_served  # a plan needs neither
+    from runners.contract.served import Served, check_served  # a plan needs neither
     from runners.execution.prompt_contract import findings_of
 
     asked, held = tuple(wanted), Store(store)
-    found = findings_of(plan.steps, asked, held, in_process=in_process)
-    n_unread = len(keys_of({step_id: plan.steps[step_id] for step_id in asked})) - len(found)
-    failed: tuple[str, ...] = ()
+    served, failed = Served({}), tuple[str, ...]()
     if is_served:
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                found |= check_served(plan.steps, asked, held, Path(scratch))
+                served = check_served(plan.steps, asked, held, Path(scratch))
         # as in `findings_of`: whatever is raised says nothing of the prompts
         except Exception as error:
             failed = (f"the prompts of servers could not be checked: {one_line(str(error))}",)
+    found = findings_of(plan.steps, asked, held, served.renderings, in_process=in_process)
+    n_unread = len(keys_of({step_id: plan.steps[step_id] for step_id in asked}).keys() - found.keys())
+    for step_id, findings in served.findings.items():
+        found[step_id] = (*findings, *found.get(step_id, ()))
     errors, warnings = (_lines(plan, found, level) for level in ("error", "warning"))
     return Checked(errors, (*warnings, *failed), len(found), n_unread)
 

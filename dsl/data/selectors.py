@@ -173,6 +173,7 @@ def _instead(name: str, value: Mapping[Any, Any]) -> str:
     if not value or not are_column_names(["text", *map(str, value)]):
         return "Write the path to the text in it"
     texts = [key for key, one in value.items() if isinstance(one[0] if is_list(one) and one else one, str)]
+    texts = ["text"] if "text" in texts else texts  # beside a `type`, as in the parts of a message
     return "Write the path to the text: " + " or ".join(f"`{name}.{key}`" for key in (texts or [*value])[:4])
 
 

@@ -1,6 +1,7 @@
 """Checks of the steps of a plan, model by model, so that each tokenizer is loaded once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from dsl.engines.transformers import Weights
@@ -13,6 +14,7 @@ from dsl.values import Sha256, StepId
 from runners.contract.data_folders import DataFolders
 from runners.contract.findings import Finding, keys_of
 from runners.contract.generation import generation_findings
+from runners.contract.rendering import Rendering, difference
 from runners.contract.training import training_findings
 from runners.models.loading import Loaded, load_without_weights
 from runners.models.weight_files import NotHere
@@ -41,18 +43,33 @@ def check(
             loaded = loaded or _loaded(_weights(steps[step_id]), store.cache)
             if isinstance(loaded, OSError | NotHere):
                 break
-            found[keys[step_id]] = tuple(_findings(steps[step_id], context, loaded))
+            findings = partial(_findings, steps[step_id], context, loaded)
+            found[keys[step_id]] = tuple(_guarded(findings))
     return found
 
 
-def _findings(step: Step, context: StepContext, loaded: Loaded | Exception) -> Iterator[Finding]:
+def compare(renderings: Iterable[Rendering], cache: Path) -> dict[Sha256, tuple[Finding, ...]]:
+    """Compare prompts as servers read them with the same prompts here, by their keys; those whose tokenizers
+    cannot be loaded now are left out."""
+    found = dict[Sha256, tuple[Finding, ...]]()
+    for one in renderings:
+        if not isinstance(loaded := _loaded(one.weights, cache), Exception):
+            found[one.key] = tuple(_guarded(partial(difference, one, loaded.tokenizer)))
+    return found
+
+
+def _findings(step: Step, context: StepContext, loaded: Loaded | Exception) -> Iterable[Finding]:
+    if isinstance(loaded, Exception):
+        raise loaded
+    if isinstance(step, GenerateStep):
+        return generation_findings(step, context, loaded)
+    return training_findings(step, context, loaded) if isinstance(step, TuningStep) else ()
+
+
+def _guarded(findings: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield findings, the last one the reason where there can be no more."""
     try:
-        if isinstance(loaded, Exception):
-            raise loaded
-        if isinstance(step, GenerateStep):
-            yield from generation_findings(step, context, loaded)
-        elif isinstance(step, TuningStep):
-            yield from training_findings(step, context, loaded)
+        yield from findings()
     except DataError as error:
         yield Finding(level="error", message=str(error))
     except Exception as error:  # whatever a library raises says nothing of the prompts

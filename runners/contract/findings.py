@@ -41,15 +41,18 @@ def keys_of(steps: Mapping[StepId, Step]) -> dict[StepId, Sha256]:
 
     Steps that differ in other settings alone, as in a learning rate, share a key.
     """
-    canonical = Canonical()
-    made_by = digest(
-        (*(importlib.metadata.version(name) for name in ("transformers", "tokenizers")), fingerprint(*CODE))
-    )
+    canonical, makers = Canonical(), made_by(CODE)
     return {
-        step_id: digest((made_by, canonical.text(parts)))
+        step_id: digest((makers, canonical.text(parts)))
         for step_id, step in steps.items()
         if (parts := _parts(step)) is not None
     }
+
+
+def made_by(code: Iterable[str]) -> Sha256:
+    """Return a digest of the modules, and of the libraries, that make findings."""
+    versions = (importlib.metadata.version(name) for name in ("transformers", "tokenizers"))
+    return digest((*versions, fingerprint(*code)))
 
 
 def _parts(step: Step) -> tuple[object, ...] | None:

@@ -59,7 +59,8 @@ def in_warehouse(spec: Path, store: Path) -> list[tuple[Any, ...]]:
 
 def asked(server: Running) -> dict[str, int]:
     """Model -> how many prompts it was asked since the last look."""
-    names = [one.body["model"] for one in server.asked if not one.path.endswith("/tokenize")]
+    aside = ("/tokenize", "/apply-template")
+    names = [one.body["model"] for one in server.asked if not one.path.endswith(aside)]
     server.asked.clear()
     return {name: names.count(name) for name in sorted(set(names))}
 

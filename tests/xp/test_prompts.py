@@ -1,21 +1,29 @@
 """The prompt contract through the commands: `xp validate --prompts`, the start of an apply, and the plan."""
 
+import copy
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from dsl.errors import DataError, StoreError
-from tests.fixtures.tiny_study import TINY
+from runners.models.loading import load_without_weights
+from runners.prompting.tokens import CHAT_TEMPLATE
+from tests.fixtures.tiny_study import TINY, WEIGHTS
+from tests.runners.contract.test_rendering import vllm
+from tests.runners.engines.fake_server import Running, chat, serving
 from xp.apply import apply
 from xp.cli import app
 from xp.prompts import check_prompts
 from xp.studies import diff_for
 
 LONG = "why " * 900
+OWN = "{{ bos_token }}" + CHAT_TEMPLATE.read_text("utf-8")
+"""The template that the tiny model is trained with, for a server that adds no beginning by itself."""
 
 
 def write_study(folder: Path, *, n_long: int = 1, is_tuned: bool = True) -> Path:
@@ -154,3 +162,43 @@ def test_a_check_of_servers_that_fails_leaves_what_else_was_found(
     checked = check_prompts(plan, plan.steps, store, in_process=True, is_served=True)
     assert "5 of 5 prompts leave no room" in checked.errors[0]
     assert checked.warnings == ("the prompts of servers could not be checked: no such address",)
+
+
+def served_beside(folder: Path, server: Running) -> Path:
+    """The study of `write_study`, its model also on a server, and trained on chats."""
+    spec = write_study(folder, n_long=0)
+    study = json.loads(spec.read_text("utf-8"))
+    study["models"]["served"] = {"instruct": {"engine": "openai", "name": str(TINY), "base_url": server.url}}
+    study["methods"]["instruct"] = {"method": "instruct"}
+    study["methods"]["sft"]["prompt"] = "chat"
+    spec.write_text(json.dumps(study), "utf-8")
+    return spec
+
+
+def reading(template: str) -> Any:
+    """The tiny model's tokenizer with a chat template."""
+    tokenizer = load_without_weights(WEIGHTS, Path("unused")).tokenizer
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def test_an_apply_stops_where_a_server_renders_a_chat_otherwise_than_training_here(tmp_path: Path) -> None:
+    with serving(lambda asked: chat("?"), *vllm(reading(f"{OWN}\n<answer>"))) as server:
+        diff = diff_for(served_beside(tmp_path, server), None, None, tmp_path / "store")
+        with pytest.raises(DataError, match=r"reads the prompt of .* otherwise than") as caught:
+            apply(diff, tmp_path / "store")
+        assert server.asked == []
+    assert str(caught.value).startswith("instruct served: ")
+    assert "<answer>" in str(caught.value).partition(" on the server")[0]
+
+
+def test_a_server_that_renders_as_before_is_not_compared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(lambda asked: chat("?"), *vllm(reading(OWN))) as server:
+        plan = diff_for(served_beside(tmp_path, server), None, None, tmp_path / "store").plan
+        for _ in range(2):
+            checked = check_prompts(plan, plan.steps, tmp_path / "store", in_process=True, is_served=True)
+            assert (checked.errors, checked.warnings) == ((), ())
+            monkeypatch.setattr("runners.contract.check.load_without_weights", None)

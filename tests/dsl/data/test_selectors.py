@@ -81,6 +81,7 @@ def test_decimals_keep_their_digits_and_dates_are_iso_8601(value: object, text: 
         ([("k", "v")], r"a mapping, .*: `v\.k`"),
         (["a", "b"], r"a list, not text. Write `v\.0` for its first entry"),
         ([{"content": "a", "role": "user"}], r"a list of mappings, .*`v\.0\.content` or `v\.0\.role`"),
+        ([{"type": "text", "text": "a"}], r"a list of mappings, .* the text: `v\.0\.text`$"),
         (datetime.timedelta(1), r"a value of type timedelta, not text. Write the column as text"),
     ],
 )

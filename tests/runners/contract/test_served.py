@@ -48,7 +48,7 @@ def found(folder: Path, form: PromptForm, tokenizer: Tokenizer | None, **setting
             {"model": model, "examples": ASKED, "prompt": form, "decoding": {"max_new_tokens": 8}}
         )
         steps: dict[str, Any] = {ASKED: Data(), "it": step}
-        findings = check_served(steps, ["it"], store, folder)["it"]
+        findings = check_served(steps, ["it"], store, folder).findings["it"]
         assert server.asked == [], "the model itself is asked nothing"
     return list(findings)
 
@@ -59,12 +59,21 @@ def as_data_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("form", [text_form("en"), chat_form()])
-def test_a_server_that_reads_prompts_well_or_says_nothing_of_them_has_no_findings(
+def test_a_server_that_reads_prompts_well_or_cannot_be_asked_has_no_findings(
     tmp_path: Path, form: PromptForm
 ) -> None:
     assert found(tmp_path, form, Tokenizer()) == []
-    assert found(tmp_path, form, None) == []
     assert found(tmp_path, form, Tokenizer(), api_key_env="XP_TEST_NOT_SET") == []
+
+
+def test_a_server_that_tells_no_tokens_is_said_to_be_unchecked_where_it_renders_chats(
+    tmp_path: Path,
+) -> None:
+    assert found(tmp_path, text_form("en"), None) == []
+    (finding,) = found(tmp_path, chat_form(), None)
+    assert finding.level == "warning"
+    assert "tells no tokens (404: " in finding.message
+    assert "its chat template, the beginning of its prompts and their end are not checked" in finding.message
 
 
 @pytest.mark.parametrize("form", [text_form("en"), chat_form()])
@@ -143,5 +152,5 @@ def test_a_server_that_fails_on_it_is_not_judged_by_that(tmp_path: Path, said: S
             {"model": model, "examples": ASKED, "prompt": text_form("en"), "decoding": {}}
         )
         steps: dict[str, Any] = {ASKED: Data(), "it": step}
-        levels = {one.level for one in check_served(steps, ["it"], store, tmp_path)["it"]}
+        levels = {one.level for one in check_served(steps, ["it"], store, tmp_path).findings["it"]}
     assert "error" not in levels

@@ -111,10 +111,13 @@ def chat(content: str | None, finish_reason: str = "stop") -> Said:
 
 @contextmanager
 def serving(
-    answer: Callable[[Asked], Said], tokenize: Callable[[dict[str, Any]], Said] | None = None
+    answer: Callable[[Asked], Said],
+    tokenize: Callable[[dict[str, Any]], Said] | None = None,
+    apply_template: Callable[[dict[str, Any]], Said] | None = None,
 ) -> Iterator[Running]:
-    """Serve on a free port of this machine until the block is left. `tokenize` answers `/tokenize`, which
-    most servers do not have; it is no question of the model."""
+    """Serve on a free port of this machine until the block is left. `tokenize` answers `/tokenize` and
+    `apply_template` `/apply-template`, which most servers do not have; they are no questions of the model."""
+    aside = {"/tokenize": tokenize, "/apply-template": apply_template}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -122,8 +125,9 @@ def serving(
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if self.path == "/tokenize":
-                return self._send(Said({}, 404) if tokenize is None else tokenize(body))
+            if self.path in aside:
+                asks_aside = aside[self.path]
+                return self._send(Said({}, 404) if asks_aside is None else asks_aside(body))
             with running.lock:
                 running.at_once += 1
                 running.most_at_once = max(running.most_at_once, running.at_once)
