@@ -107,9 +107,8 @@ def turn(path: Path, patience: float) -> Generator[None]:
             if time.monotonic() >= until:
                 raise StoreLocked(f"{path} is held by {holder(path) or 'another process'}")
             time.sleep(0.01)
-        write_holder(handle, path)
+        write_holder(handle, path, is_synced=False)
         yield
-        os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -126,7 +125,7 @@ def take(path: Path) -> int | None:
             os.close(handle)
             return None
         if _is_at(handle, path):
-            write_holder(handle, path)
+            write_holder(handle, path, is_synced=False)
             return handle
         os.close(handle)  # its holder was just dropping it
 
@@ -185,11 +184,12 @@ def is_taken(handle: int, path: Path, how: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def write_holder(handle: int, path: Path, **more: str) -> None:
+def write_holder(handle: int, path: Path, *, is_synced: bool = True, **more: str) -> None:
     """Write who holds a lock, for all machines to read. Raises StoreError."""
     try:
         _write_holder(handle, **more)
-        os.fsync(handle)  # or NFS keeps it here for half a minute, while jobs on other nodes ask for it
+        if is_synced:  # or NFS keeps it here for half a minute, while jobs on other nodes ask for it
+            os.fsync(handle)
     except OSError as error:
         raise unwritten(error, path) from error
 
@@ -209,8 +209,9 @@ def _write_holder(handle: int, **more: str) -> None:
         "command": shlex.join(sys.orig_argv),
         **more,
     }
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(holder).encode(), 0)
+    written = json.dumps(holder).encode()
+    os.pwrite(handle, written, 0)
+    os.ftruncate(handle, len(written))  # to 0 before, and ext4 would write it to the disk at its closing
 
 
 def _describe(holder: bytes) -> str:
