@@ -130,7 +130,7 @@ def test_what_a_killed_apply_was_making_the_other_takes_over_with_its_rows(
         with ended(other):
             assert other.stdout is not None
             said = iter(other.stdout.readline, "")
-            assert any(f"made by another apply, process {killed.pid} on" in line for line in said)
+            assert any(f"being made by another apply, process {killed.pid} on" in line for line in said)
             os.kill(killed.pid, signal.SIGKILL)
             out, error = other.communicate(timeout=120)
     assert other.returncode == 0, out + error

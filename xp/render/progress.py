@@ -162,7 +162,7 @@ class Groups:
 def in_words(event: events.Ended | events.Skipped | events.Awaited | events.Shared) -> str:
     """Describe how a step ended, or what it waits for; why it failed stands in the summary of the apply."""
     if isinstance(event, events.Awaited):
-        return f"made by another apply, {event.by}"
+        return f"being made by another apply, {event.by}"
     if isinstance(event, events.Shared):
         return "done by another apply"
     if isinstance(event, events.Skipped):
