@@ -163,13 +163,16 @@ def apply(
             ledger.note(f"{n} requests of a killed apply count with the most that they may have cost.")
         clear_killed(store.root)
         checks, tried = checks_of(store_root), frozenset[StepId]()
+        held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
             store.record_study(study)
         # again, where a step made anew shows that others were made from other rows
-        while todo := _left_to_do(diff, checks, ledger, tried, applying):
+        while todo:
+            _make_ready(todo, held, ledger)
             _run(diff, todo, ledger, executor, jobs)
             tried |= {*todo}
+            held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         ledger.check_rows(diff)
         ledger.load_at_end()
         return ledger.applied()
@@ -185,9 +188,8 @@ def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
 
 def _left_to_do(
     diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId], applying: AtWork
-) -> tuple[StepId, ...]:
-    """Return the steps to run, from the plan and the store, which is made ready for them; the ledger is to
-    load the rest.
+) -> tuple[StepStates, tuple[StepId, ...]]:
+    """Return what the store has of a plan, and the steps to run; the ledger is to load the rest.
 
     Raises StoreLocked where finished steps are to be made again and other applies, which may be reading
     them, are at work. Requests that failed are left to another apply then.
@@ -213,12 +215,16 @@ def _left_to_do(
             " apply` that has the store alone makes again what is to be made again."
         )
     ledger.pending = sorted(held.done - {*todo})
-    if not todo:
-        return ()
+    return held, tuple(todo)
+
+
+def _make_ready(todo: tuple[StepId, ...], held: StepStates, ledger: "_Ledger") -> None:
+    """Make the finished ones of the steps to run unfinished; before, what others may read is loaded."""
+    store, finished = ledger.store, _finished(held, todo)
     with contextlib.suppress(WarehouseHeld):
         ledger.load(patience=0.0)
     # at once, so that a kill leaves none that looks finished beside inputs that are new
-    for step_id in _finished(held, todo):
+    for step_id in filter(finished.__contains__, todo):
         if step_id in held.damaged:
             kept = store.set_aside(step_id)
             ledger.note(
@@ -227,7 +233,6 @@ def _left_to_do(
             )
         else:
             store.reopen(step_id)
-    return tuple(todo)
 
 
 def _to_run(diff: Diff, held: StepStates, taken: frozenset[StepId], tried: frozenset[StepId]) -> list[StepId]:

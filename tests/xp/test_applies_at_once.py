@@ -206,8 +206,11 @@ def test_finished_steps_are_not_made_again_beside_another_apply(tmp_path: Path) 
         at_work(store, "another", "0" * 64),
         pytest.raises(StoreLocked, match=rf"is in use: process .*as {damaged}, and others may be reading"),
     ):
-        apply(diff_for(spec, None, None, store), store, in_process=True)
+        apply(diff_for(spec, ["question=Another?"], None, store), store, in_process=True)
     assert (store / "steps" / damaged).is_dir()
+    recorded = applied_study("small", store)
+    assert recorded is not None
+    assert recorded.overrides == (), "a refused study takes no other one's place"
     assert apply(diff_for(spec, None, None, store), store, in_process=True).n_done == 1
 
 
