@@ -1,5 +1,9 @@
 """Walks a diff: runs its steps, loads each into the warehouse when it is finished, writes down every attempt.
 
+Several applies may be at work on one store. Each makes the steps that no other one is making, waits for the
+rest of its own, and loads when it is its turn. One that has to make finished steps again, which others may be
+reading, must have the store alone.
+
 The store's files are the truth. Whatever moment a kill comes at, what is on the disk is a whole step or an
 attempt to go on from, and what is missing in the warehouse is loaded by the next `apply`, also by one that
 finds nothing to run.
@@ -9,34 +13,39 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
 from dsl.data.records import Run, RunProgress
-from dsl.errors import ArgumentError, DataError, StoreError, WarehouseError
+from dsl.errors import ArgumentError, DataError, StoreError, StoreLocked, WarehouseError
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
 from dsl.plan.stopping import slices_of
 from dsl.plan.study import Plan, Study
 from dsl.spec.budget import Charge, Use
+from dsl.steps import identity
 from dsl.steps.steps import Step
 from dsl.values import Name, StepId
-from runners.execution.events import Ended, Event, Progress, Skipped, Started
+from runners.execution.events import Ended, Event, Progress, Shared, Skipped, Started
 from runners.execution.executors import find_executor
 from runners.store import batches
-from runners.store.digests import Checks, Damaged
-from runners.store.same_fingerprint import drop_rows_of_other_code
+from runners.store.applies import AtWork, at_work, clear_killed
+from runners.store.digests import Checks, Damaged, StepStates
+from runners.store.locks import turn
 from runners.store.store import Store
 from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
 from xp.lock import refuse_moved
 from xp.prompts import check_prompts
-from xp.studies import checks_of, other_code
+from xp.studies import applied_study, asked, checks_of, other_code
 from xp.unchecked_rows import is_unchecked, late_faults
+
+_TURN_SECONDS = 600.0
+"""Time to wait at the end for other applies that load: all of a large study's statistics are in it."""
 
 Watch = Callable[[Event], None]
 """Callback for each event as it happens."""
@@ -77,6 +86,7 @@ class Applied:
     """Result of an apply."""
 
     n_done: int
+    """Steps that it has made."""
     n_skipped: int
     """Steps that hang on one that failed or was stopped."""
     failures: tuple[Failure, ...]
@@ -89,6 +99,8 @@ class Applied:
     """Steps that the budget stopped, or that wait at a provider."""
     spent: Use | None = None
     """Spending of all applies of a study with a budget."""
+    n_shared: int = 0
+    """Steps that another apply made meanwhile."""
 
     @property
     def n_failed(self) -> int:
@@ -119,7 +131,8 @@ def apply(
         SpecError: the study rests on other things now than its lock says.
         DataError: rows of the hub, read by now, have faults for which those of a file are refused, or prompts
             break the contract. Nothing was made from them.
-        StoreLocked: another apply is at work on this store.
+        StoreLocked: a command has the store alone, or another study of this name is being applied, or others
+            are at work and finished steps of this study have to be made again.
         StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
             this study's.
         WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that
@@ -129,29 +142,37 @@ def apply(
     """
     store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     store.is_shared = execution.reuse == "any"
-    if execution.budget is not None:
-        store.charge = Charge(experiment=study.experiment, budget=execution.budget)
     executor = "in_process" if in_process else execution.executor
     if jobs is not None and jobs > 1 and execution.is_on_cluster and not in_process:
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
     refuse_moved(diff, store.cache)
-    with store.lock(), _ended_by_signals():
+    with (
+        at_work(store.root, study.experiment, identity.digest(asked(study))) as applying,
+        _ended_by_signals(),
+    ):
+        store.apply = applying.name
+        if execution.budget is not None:
+            store.charge = Charge(experiment=study.experiment, budget=execution.budget, apply=applying.name)
         if check is not None:
             check()
         ledger = _Ledger(store, study, diff.plan.steps, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
         if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):
             ledger.note(f"{n} requests of a killed apply count with the most that they may have cost.")
+        clear_killed(store.root)
         checks, tried = checks_of(store_root), frozenset[StepId]()
+        held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
             store.record_study(study)
         # again, where a step made anew shows that others were made from other rows
-        while todo := _left_to_do(diff, checks, ledger, tried):
+        while todo:
+            _make_ready(todo, held, ledger)
             _run(diff, todo, ledger, executor, jobs)
             tried |= {*todo}
+            held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         ledger.check_rows(diff)
         ledger.load_at_end()
         return ledger.applied()
@@ -166,36 +187,44 @@ def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
 
 
 def _left_to_do(
-    diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]
-) -> tuple[StepId, ...]:
-    """Return the steps to run, from the plan and the store, which is made ready for them; the ledger is to
-    load the rest.
+    diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId], applying: AtWork
+) -> tuple[StepStates, tuple[StepId, ...]]:
+    """Return what the store has of a plan, and the steps to run; the ledger is to load the rest.
 
-    A step whose input is made because there is none is made again; one whose input is damaged or outdated
-    waits for what that input will hold.
+    Raises StoreLocked where finished steps are to be made again and other applies, which may be reading
+    them, are at work. Requests that failed are left to another apply then.
     """
     store, steps = ledger.store, diff.plan.steps
     held = checks.states(store.steps, steps)
     checks.save()
-    planned = {*diff.todo, *diff.done} - tried
-    if diff.wanted is not None:
-        planned &= diff.wanted
-    taken = held.done - store.left_open() - other_code(diff.plan, store, held.done)
-    anew: set[StepId] = set()
-    todo: list[StepId] = []
-    for step_id, step in steps.items():
-        is_held = step_id in taken or step_id in held.faults
-        if step_id in planned and (not is_held or not anew.isdisjoint(step.inputs)) and not tried:
-            anew.add(step_id)
-        elif step_id not in planned or step_id not in held.faults:
-            continue
-        todo.append(step_id)
+    left_open = store.left_open()
+    taken = held.done - left_open - other_code(diff.plan, store, held.done)
+    todo = _to_run(diff, held, taken, tried)
+    if _finished(held, todo) and not applying.has_alone():
+        todo = _to_run(diff, held, taken | left_open & held.done, tried)
+        others, again = "; ".join(applying.others()), _finished(held, todo)
+        if again and not tried:
+            raise StoreLocked(
+                f"{store.root} is in use: {others}. {len(again)} finished steps of this study have to be made"
+                f" again, as {min(again)}, and others may be reading them. Wait until it ends, or choose"
+                " another `--store`"
+            )
+        todo = [step_id for step_id in todo if step_id not in again]
+        ledger.note(
+            f"Finished steps stay as they are beside others that may be reading them ({others}). The next `xp"
+            " apply` that has the store alone makes again what is to be made again."
+        )
     ledger.pending = sorted(held.done - {*todo})
-    if not todo:
-        return ()
+    return held, tuple(todo)
+
+
+def _make_ready(todo: tuple[StepId, ...], held: StepStates, ledger: "_Ledger") -> None:
+    """Make the finished ones of the steps to run unfinished; before, what others may read is loaded."""
+    store, finished = ledger.store, _finished(held, todo)
     with contextlib.suppress(WarehouseHeld):
         ledger.load(patience=0.0)
-    for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
+    # at once, so that a kill leaves none that looks finished beside inputs that are new
+    for step_id in filter(finished.__contains__, todo):
         if step_id in held.damaged:
             kept = store.set_aside(step_id)
             ledger.note(
@@ -204,9 +233,32 @@ def _left_to_do(
             )
         else:
             store.reopen(step_id)
-        if not store.is_shared:
-            drop_rows_of_other_code(store, step_id, steps[step_id])
-    return tuple(todo)
+
+
+def _to_run(diff: Diff, held: StepStates, taken: frozenset[StepId], tried: frozenset[StepId]) -> list[StepId]:
+    """Return the steps of a plan to run beside those that are `taken` as they are.
+
+    A step whose input is made because there is none is made again; one whose input is damaged or outdated
+    waits for what that input will hold.
+    """
+    planned = {*diff.todo, *diff.done} - tried
+    if diff.wanted is not None:
+        planned &= diff.wanted
+    anew: set[StepId] = set()
+    todo: list[StepId] = []
+    for step_id, step in diff.plan.steps.items():
+        is_held = step_id in taken or step_id in held.faults
+        if step_id in planned and (not is_held or not anew.isdisjoint(step.inputs)) and not tried:
+            anew.add(step_id)
+        elif step_id not in planned or step_id not in held.faults:
+            continue
+        todo.append(step_id)
+    return todo
+
+
+def _finished(held: StepStates, todo: Collection[StepId]) -> frozenset[StepId]:
+    """Return those of the steps to run that are finished, and are made again."""
+    return (held.done | held.faults.keys()) & frozenset(todo)
 
 
 def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str, jobs: int | None) -> None:
@@ -224,6 +276,8 @@ def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str,
     except BaseException:
         ledger.load_if_free()  # what is not loaded now is loaded by the next apply
         raise
+    finally:
+        store.claims.drop_all()
 
 
 @dataclass
@@ -236,6 +290,7 @@ class _Ledger:
     watch: Watch
     n_done: int = 0
     n_skipped: int = 0
+    n_shared: int = 0
     failures: list[Failure] = field(default_factory=list[Failure])
     stopped: list[Stopped] = field(default_factory=list[Stopped])
     pending: list[StepId] = field(default_factory=list[StepId])
@@ -278,6 +333,9 @@ class _Ledger:
                 self._count(event)
             case Skipped():
                 self.n_skipped += 1
+            case Shared():
+                self.n_shared += 1
+                self.pending.append(event.step_id)
             case _:
                 pass
         self.watch(event)
@@ -292,6 +350,7 @@ class _Ledger:
             tuple(self.notes),
             stopped=tuple(self.stopped),
             spent=self.store.spent(self.study.experiment) if self.store.charge else None,
+            n_shared=self.n_shared,
         )
 
     def check_rows(self, diff: Diff) -> None:
@@ -343,9 +402,11 @@ class _Ledger:
     def load_at_end(self) -> None:
         """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note
         says so."""
-        self.new_study = self.study  # steps that were finished and are no more are taken out
+        # steps that were finished and are no more are taken out; the same study may have been recorded since
+        # by another apply, from another file
+        self.new_study = applied_study(self.study.experiment, self.store.root) or self.study
         try:
-            self.load(PATIENCE_SECONDS)
+            self.load(PATIENCE_SECONDS, _TURN_SECONDS)
         except WarehouseHeld as error:
             waiting = (
                 f"The rows of {self.n_done} new steps wait"
@@ -354,14 +415,21 @@ class _Ledger:
             )
             self.note(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
 
-    def load(self, patience: float) -> None:
+    def load(self, patience: float, turn_seconds: float = 0.0) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a
-        tenth of the time."""
+        tenth of the time.
+
+        One apply of a store loads at a time. Raises WarehouseHeld where that takes another one longer than
+        `turn_seconds`, or a reader longer than `patience`.
+        """
         begun = time.monotonic()
         try:
-            self.note(*load_store(self.store.root, self.pending, self.new_study, patience))
+            with turn(self.store.root / "loading.lock", turn_seconds):
+                self.note(*load_store(self.store.root, self.pending, self.new_study, patience))
             self.pending.clear()
             self.new_study = None
+        except StoreLocked as error:
+            raise WarehouseHeld(f"{error}.") from error
         finally:
             now = time.monotonic()
             self._load_again_at = now + max(1.0, 10 * (now - begun))

@@ -16,6 +16,7 @@ from dsl.data.records import Run, read_record
 from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseError
 from dsl.messages import listed
 from runners.execution.versions import ROOT
+from runners.store.locks import is_left
 from runners.store.store import Store
 from xp.lock import lock_file
 from xp.reach import servers
@@ -130,7 +131,7 @@ def _steps(root: Path) -> Iterator[Finding]:
     names = os.listdir(store.steps) if store.steps.is_dir() else []
     if (holder := store.holder()) is not None:
         yield Finding("lock", "note", f"an apply is at work: {holder}")
-    elif (root / "lock").is_file() and (root / "lock").stat().st_size:
+    elif is_left(root):
         yield Finding(
             "lock", "note", "a command on the store was interrupted; the next `xp apply` goes on from there"
         )

@@ -149,7 +149,7 @@ def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> 
     try:
         loaded = load(spec, applied.overrides, fingerprints, why_not_vllm_in(spec.parent))
         planned = compile(loaded.experiment, fingerprints, loaded.origin).study
-        is_same = _asked(planned) == _asked(applied)
+        is_same = asked(planned) == asked(applied)
     except SpecError:  # as where its data is gone by now
         is_same = spec.read_text("utf-8-sig") == applied.spec_text
         planned = applied.model_copy(update={"spec_file": str(spec), "step_ids": ()})
@@ -185,12 +185,12 @@ def _is_another(applied: Study, planned: Study) -> bool:
     return (
         other.is_file()
         and other.resolve() != Path(planned.spec_file).resolve()
-        and _asked(applied) != _asked(planned)
+        and asked(applied) != asked(planned)
     )
 
 
-def _asked(study: Study) -> Study:
-    """A study without what may differ between two spec files that ask for the same."""
+def asked(study: Study) -> Study:
+    """Return a study without what may differ between two spec files that ask for the same."""
     return study.model_copy(update={"spec_file": "", "spec_text": "", "notes": (), "overrides": ()})
 
 

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -144,7 +145,7 @@ class Fingerprints:
         if self._memory is not None and self._fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
-                aside = self._memory.with_suffix(".tmp")
+                aside = self._memory.with_suffix(f".{os.getpid()}.tmp")
                 aside.write_text(json.dumps(self._known), "utf-8")
                 aside.replace(self._memory)
                 self._fresh = False

@@ -342,6 +342,13 @@ class Run(Record):
     """The worker's process."""
 
 
+class BegunRun(Run):
+    """An attempt at work: `.xp/runs/<run_id>.begun`, gone when it ends."""
+
+    apply: str = ""
+    """Name of the apply that records its end."""
+
+
 class RunProgress(Record):
     """Rows of an attempt so far: `.xp/runs/<run_id>.progress`, gone when the attempt ends."""
 

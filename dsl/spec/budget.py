@@ -37,6 +37,8 @@ class Charge(Value):
 
     experiment: Name
     budget: Budget
+    apply: str = ""
+    """Name of the apply that they are made for."""
 
 
 class Use(Value):

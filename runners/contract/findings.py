@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -93,7 +94,7 @@ def keep_findings(cache: Path, found: Findings) -> None:
     """Add findings to what a store keeps, aside and then moved; on a full disk they are lost."""
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
-        aside = cache / "prompts.tmp"
+        aside = cache / f"prompts.{os.getpid()}.tmp"
         lasting = {key: one for key, one in found.items() if not any(each.is_of_machine for each in one)}
         aside.write_bytes(_FILE.dump_json({**read_findings(cache), **lasting}))
         aside.replace(cache / "prompts.json")

@@ -30,7 +30,7 @@ from runners.store import batches, spending
 from runners.store.digests import Damaged
 from runners.store.disk_errors import is_disk_full, unwritten
 from runners.store.step_io import CHECKS, StepContext, StepResult
-from runners.store.store import Store
+from runners.store.store import Finished, Store
 
 _LONGEST_ERROR = 600
 _OF_BATCHES = frozenset({*TRAININGS, "reference_logps"})
@@ -84,6 +84,8 @@ def attempt(
             shards.drop(folder)
             batches.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
+    except Finished as found:
+        return found.outcome
     except StepStopped:
         raise
     # whatever a library raises is this step's result; only the person at the keyboard stops everything

@@ -56,5 +56,21 @@ class Skipped:
     reason: str
 
 
-Event = Started | Progress | Ended | Skipped
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A step that another apply is making, which this one waits for."""
+
+    step_id: StepId
+    by: str
+    """Description of the other apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A step that another apply has made."""
+
+    step_id: StepId
+
+
+Event = Started | Progress | Ended | Skipped | Awaited | Shared
 OnEvent = Callable[[Event], None]

@@ -163,7 +163,7 @@ class Checks:
         if self._memory is not None and self._is_fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
-                aside = self._memory.with_suffix(".tmp")
+                aside = self._memory.with_suffix(f".{os.getpid()}.tmp")
                 aside.write_text(json.dumps(self._known, separators=(",", ":")), "utf-8")
                 aside.replace(self._memory)
                 self._is_fresh = False

@@ -72,6 +72,7 @@ def charged(step: Step, store: Store) -> Generator[None]:
         yield
         return
     ledger = store.ledger(store.charge.experiment)
+    ledger.apply = store.charge.apply
     ledger.look()
     _account = _Account(ledger, store.charge.budget, has_model=bool(step.affinity))
     try:

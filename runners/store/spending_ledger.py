@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from dsl.errors import StoreError
 from dsl.spec.budget import Budget, Use
 from dsl.values import Value
+from runners.store.applies import alive
 from runners.store.disk_errors import unwritten
 
 
@@ -31,6 +32,8 @@ class Entry(Value):
     is_over: bool
     use: Use
     is_batch: bool = False
+    apply: str = ""
+    """Name of the apply that its process works for."""
 
 
 class Ledger:
@@ -38,21 +41,22 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.apply = ""
+        """Name of the apply that this process works for."""
         self._n_read = 0
         self._settled = Use()
-        self._under_way: dict[str, Use] = {}
-        self._batches: set[str] = set()
+        self._under_way: dict[str, Entry] = {}
 
     @property
     def spent(self) -> Use:
         """Spending by the last look, with requests under way at the most that they may cost."""
         # a copy: the thread that sends requests enters and takes out some meanwhile
-        return sum([*self._under_way.values()], self._settled)
+        return sum((entry.use for entry in [*self._under_way.values()]), self._settled)
 
     @property
     def is_settled(self) -> bool:
         """No request is under way but those in batches."""
-        return self._under_way.keys() <= self._batches
+        return all(entry.is_batch for entry in [*self._under_way.values()])
 
     def look(self) -> None:
         """Read what others have written, also of a store that this process may not write. Raises
@@ -73,22 +77,27 @@ class Ledger:
             if exceeded(self.spent + most, budget):
                 return None
             request = batch or uuid.uuid4().hex
-            self._append(file, Entry(request=request, is_over=False, use=most, is_batch=batch is not None))
+            is_batch = batch is not None
+            entry = Entry(request=request, is_over=False, use=most, is_batch=is_batch, apply=self.apply)
+            self._append(file, entry)
             return request
 
     def settle(self, request: str, use: Use | None) -> None:
         """Enter the end of a request; None is all that was reserved for it."""
         with self._locked() as file:
             if (reserved := self._under_way.get(request)) is not None:
-                self._append(file, Entry(request=request, is_over=True, use=reserved if use is None else use))
+                spent = reserved.use if use is None else use
+                self._append(file, Entry(request=request, is_over=True, use=spent))
 
     def settle_killed(self) -> int:
-        """Enter the end of requests whose processes were killed, and return their number. Batches go on.
-
-        Only the holder of the store's lock may do this, before it starts any process.
-        """
+        """Enter the end of requests whose apply was killed, and return their number. Batches go on."""
         self.look()
-        killed = [request for request in self._under_way if request not in self._batches]
+        at_work = alive(self.path.parent.parent)  # asked after they were read
+        killed = [
+            request
+            for request, entry in self._under_way.items()
+            if not entry.is_batch and entry.apply not in at_work
+        ]
         for request in killed:
             self.settle(request, None)
         return len(killed)
@@ -133,9 +142,7 @@ class Ledger:
             ) from error
         self._n_read += len(line)
         if not entry.is_over:
-            self._under_way[entry.request] = entry.use
-            if entry.is_batch:
-                self._batches.add(entry.request)
+            self._under_way[entry.request] = entry
         elif not entry.request or self._under_way.pop(entry.request, None) is not None:
             self._settled += entry.use
 

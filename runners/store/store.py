@@ -16,8 +16,10 @@
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
 <folder>/removed-<name>.tmp/   a folder that `xp gc` is removing, or was when it was killed, beside its place
-<root>/slurm/<name>/           the tasks and events of a Slurm job array (`runners.execution.executors.slurm`)
-<root>/lock                    who is applying: process, host, since when (`runners.store.locks`)
+<root>/slurm/<apply>/<name>/   the tasks and events of a Slurm job array (`runners.execution.executors.slurm`)
+<root>/lock, applies/, claims/ who is at work on the store, and on which steps (`runners.store.applies`)
+<root>/records.lock            held while a record that several applies write is written
+<root>/loading.lock            held while an apply loads into the warehouse
 <root>/warehouse.duckdb        made from all of the above; in its place warehouse.ducklake, the address of a
                                DuckLake, and warehouse.lake/, its rows
 """
@@ -33,7 +35,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
+from dsl.data.records import BegunRun, Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.data.warehouse_address import warehouse_in
 from dsl.errors import DataError, StoreError
@@ -44,10 +46,22 @@ from dsl.steps.identity import Canonical
 from dsl.steps.steps import AnyStep, Step
 from dsl.values import Name, StepId, Value
 from runners.store import faults, locks
+from runners.store.applies import Claims, alive
 from runners.store.digests import describe
 from runners.store.disk_errors import unwritten
 from runners.store.spending_ledger import Ledger
 from runners.store.step_io import rewrite_rows, write_json
+
+_PATIENCE_SECONDS = 60.0
+"""Patience with another process that writes a record of the store: it takes a moment."""
+
+
+class Finished(Exception):
+    """Somebody else has finished a step since this attempt at it was asked for."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.step_id)
+        self.outcome = outcome
 
 
 class Store:
@@ -64,6 +78,9 @@ class Store:
         """A step may reuse rows of other steps."""
         self.charge: Charge | None = None
         """The study that pays for steps, where it has a budget."""
+        self.apply = ""
+        """Name of the apply at work in this process."""
+        self.claims = Claims(self.root)
         self._ledgers: dict[Name, Ledger] = {}
 
     def ledger(self, experiment: Name) -> Ledger:
@@ -147,6 +164,7 @@ class Store:
         What an earlier attempt left is still in the folder. A finished step becomes an unfinished one again.
 
         Raises:
+            Finished: a worker that outlived its parent finished the step while this one waited.
             StoreLocked: another process is at work on this step.
             StoreError: another step has this id.
         """
@@ -154,12 +172,10 @@ class Store:
         folder = self.unfinished_folder(step_id)
         self.reopen(step_id)
         lock = locks.hold_step(folder)
-        # finished by a worker that outlived its parent, while this one waited
-        while self.step_folder(step_id).exists():
-            os.close(lock)
-            self.reopen(step_id)
-            lock = locks.hold_step(folder)
         try:
+            if self.is_done(step_id):
+                shutil.rmtree(folder)
+                raise Finished(self.outcome(step_id))
             write_json(folder / "step.json", step)
             yield folder
         finally:
@@ -189,9 +205,14 @@ class Store:
         (finished / ".lock").unlink()
         return outcome
 
+    def outcome(self, step_id: StepId) -> Outcome:
+        """Return the outcome of a finished step. Raises DataError."""
+        return read_record(self.step_folder(step_id) / "outcome.json", Outcome)
+
     def record_begun(self, run: Run) -> None:
         """Record an attempt as it begins, in the words that are true if nothing more is heard of it."""
-        self._record(self.runs / f"{run.run_id}.begun", run)
+        begun = BegunRun(**run.model_dump(), apply=self.apply)
+        self._record(self.runs / f"{run.run_id}.begun", begun)
 
     def record_run(self, run: Run) -> None:
         """Record an attempt's end."""
@@ -208,23 +229,32 @@ class Store:
             aside.replace(path)
 
     def record_killed_runs(self) -> tuple[str, ...]:
-        """Record the end of attempts whose recorder was killed, and return notes for a person.
-
-        Only the holder of the store's lock may do this.
-        """
-        notes: list[str] = []
-        for begun in sorted(self.runs.glob("*.begun")):
-            if begun.with_suffix(".json").exists():  # killed between two lines of `record_run`
-                begun.unlink()
-                continue
-            try:
-                run = read_record(begun, Run)
-            except DataError as error:  # as a power cut leaves it
-                notes.append(f"{error}. It is deleted now: the attempt was interrupted.")
-                begun.unlink()
-            else:
-                self.record_run(run.model_copy(update={"seconds": self._last_sign_of_life(run)}))
+        """Record the end of attempts whose apply was killed, and return notes for a person."""
+        notes, runs = list[str](), list[BegunRun]()
+        with self.recording():
+            for begun in sorted(self.runs.glob("*.begun")):
+                try:
+                    runs.append(read_record(begun, BegunRun))
+                except DataError as error:
+                    if begun.exists():  # as a power cut leaves it; else its apply has just ended it
+                        notes.append(f"{error}. It is deleted now: the attempt was interrupted.")
+                        begun.unlink(missing_ok=True)
+            at_work = alive(self.root)  # asked after they were read: of those, none can begin now
+            for run in runs:
+                if run.apply in at_work:
+                    continue
+                if (self.runs / f"{run.run_id}.json").exists():  # killed between two lines of `record_run`
+                    (self.runs / f"{run.run_id}.begun").unlink(missing_ok=True)
+                    continue
+                ended = run.model_dump(exclude={"apply"}) | {"seconds": self._last_sign_of_life(run)}
+                self.record_run(Run.model_validate(ended))
         return tuple(notes)
+
+    @contextlib.contextmanager
+    def recording(self) -> Generator[None]:
+        """Hold the records that several applies write. Raises StoreLocked, StoreError."""
+        with locks.turn(self.root / "records.lock", _PATIENCE_SECONDS):
+            yield
 
     def has_study(self, study: Study) -> bool:
         """Check if the study is recorded as it is."""
@@ -240,6 +270,10 @@ class Store:
 
         One that differs in its notes alone is the same study: some of them are known only once it runs.
         """
+        with self.recording():
+            self._record_study(study)
+
+    def _record_study(self, study: Study) -> None:
         path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
         kept = self._next_earlier(study.experiment)
         before = self._recorded(path)
@@ -306,8 +340,8 @@ class Store:
         """Let environment variables be sent to servers, from now on."""
         path = self.root / "allowed.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"variables": sorted(self.allowed() | set(pairs))})
+            with self.recording():
+                write_json(path, {"variables": sorted(self.allowed() | set(pairs))})
         except OSError as error:
             raise unwritten(error, path) from error
 
@@ -334,12 +368,12 @@ class Store:
         return max(0.0, last - datetime.datetime.fromisoformat(run.started_at).timestamp())
 
     def holder(self) -> str | None:
-        """Describe the process that is applying to this store now; None where there is none."""
-        return locks.holder(self.root / "lock")
+        """Describe the processes that are at work on this store now; None where there is none."""
+        return "; ".join(locks.holders(self.root)) or None
 
     @contextlib.contextmanager
     def lock(self) -> Generator[None]:
-        """Hold the store against every other `xp apply`.
+        """Hold the store alone, against every `xp apply` and every command that rewrites it.
 
         Raises:
             StoreLocked: someone else holds it; the message names the process, its host and since when.

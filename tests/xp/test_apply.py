@@ -182,17 +182,6 @@ def test_more_items_make_only_the_new_rows(tmp_path: Path) -> None:
         assert [(outcome["n_rows"], outcome["n_reused"]) for outcome in outcomes] == [(8, 5), (8, 5)]
 
 
-def test_an_apply_inside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
-    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    planned = diff_of(spec, store)
-
-    def again(event: Event) -> None:
-        with pytest.raises(StoreLocked, match="is in use: process"):
-            apply(planned, store)
-
-    assert apply(planned, store, in_process=True, watch=again).n_done == 6
-
-
 def _read(path: Path) -> dict[str, object]:
     return json.loads(path.read_text("utf-8"))
 

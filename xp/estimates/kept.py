@@ -62,7 +62,11 @@ def keep(estimates: Estimates, experiment: Name, store: Path) -> None:
 
     Raises StoreError where they cannot be written.
     """
-    path = _path(store, experiment)
+    with Store(store).recording():
+        _keep(estimates, experiment, _path(store, experiment))
+
+
+def _keep(estimates: Estimates, experiment: Name, path: Path) -> None:
     before: dict[StepId, StepEstimate] = {}
     with suppress(DataError):
         before = read_record(path, KeptEstimates).steps

@@ -105,6 +105,10 @@ class Pace:
                     self._end(event, event.outcome, one is not None and one.loads)
             case events.Skipped():
                 self.over[event.step_id] = "skipped"
+            case events.Shared():
+                self.over[event.step_id] = "done"
+            case events.Awaited():
+                pass
 
     def share(self, step_ids: tuple[StepId, ...]) -> float:
         """Part of the work of some steps that is done, from 0 to 1, each counted by its kind's weight."""

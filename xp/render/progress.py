@@ -159,8 +159,12 @@ class Groups:
         return so_far if left is None else f"{so_far}, about {_clock(left)} left"
 
 
-def in_words(event: events.Ended | events.Skipped) -> str:
-    """Describe how a step ended; why it failed stands in the summary of the apply."""
+def in_words(event: events.Ended | events.Skipped | events.Awaited | events.Shared) -> str:
+    """Describe how a step ended, or what it waits for; why it failed stands in the summary of the apply."""
+    if isinstance(event, events.Awaited):
+        return f"being made by another apply, {event.by}"
+    if isinstance(event, events.Shared):
+        return "done by another apply"
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:

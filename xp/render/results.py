@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a plan is shown without loading what would run it
 
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """Summary of an apply, with every failure and where its log is."""
-    if not diff.todo and not applied.n_done:
+    if not diff.todo and not applied.n_done and not applied.n_shared:
         lines = [
             f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their"
             " results."
@@ -27,6 +27,8 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
             f"{counted(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} skipped"
             f" because an input {'was stopped or ' if applied.stopped else ''}failed."
         ]
+    if applied.n_shared:
+        lines.append(f"{counted(applied.n_shared, 'step')} made meanwhile by another apply.")
     lines += _stop(applied)
     lines += each_error_once([(one.step_id, one.error, str(one)) for one in applied.failures])
     report = [] if applied.report is None else [f"Report: {applied.report}"]

@@ -5,15 +5,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
-from dsl.data.records import Run, RunProgress, read_record
+from dsl.data.records import BegunRun, Run, RunProgress, read_record
 from dsl.errors import DataError
 from dsl.plan.study import Study
 from dsl.values import StepId
+from runners.store.applies import alive
 from runners.store.store import Store
 from xp.render.labels import labels_in
 from xp.render.pace import RECENT
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 class Watched:
@@ -43,7 +46,7 @@ class Watched:
         """
         done, holder = self.store.done(), self.store.holder()
         runs = self._ended()
-        begun = self._begun() if holder else []
+        begun = self._begun()
         return {
             "holder": holder,
             "loaded": self.loaded(),
@@ -112,11 +115,14 @@ class Watched:
         """Return the attempts that are over, first to last."""
         for file in self.store.runs.glob("*.json"):
             if file.name not in self._runs:
-                self._runs[file.name] = _read(file)
+                self._runs[file.name] = _read(file, Run)
         return sorted(filter(None, self._runs.values()), key=lambda run: run.started_at)
 
     def _begun(self) -> list[Run]:
-        return list(filter(None, map(_read, sorted(self.store.runs.glob("*.begun")))))
+        """Return the attempts at work: those of applies that are."""
+        at_work = alive(self.store.root)
+        found = (_read(file, BegunRun) for file in sorted(self.store.runs.glob("*.begun")))
+        return [run for run in found if run is not None and run.apply in at_work]
 
 
 def _left(
@@ -155,9 +161,9 @@ def _kind(step_id: StepId) -> str:
     return step_id.rpartition("-")[0]
 
 
-def _read(file: Path) -> Run | None:
+def _read(file: Path, kind: type[AnyRun]) -> AnyRun | None:
     """Read the record of an attempt; None where it is gone or damaged."""
     try:
-        return read_record(file, Run)
+        return read_record(file, kind)
     except DataError:
         return None

@@ -1,17 +1,26 @@
-"""Queue of a run: its steps as they get ready, with the cached rows that each can reuse."""
+"""Queue of a run: its steps as they get ready, with the cached rows that each can reuse.
 
-from collections.abc import Collection, Mapping
+A step is claimed before it is handed out. One that another apply has claimed is waited for: it is done when
+that one has made it, and made here when that one has not, or was killed.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import cast
 
 from dsl.spec.resources import Resources, n_processes
 from dsl.steps.steps import AnyStep, Step
 from dsl.values import StepId
-from runners.execution.events import Ended, OnEvent, Skipped
+from runners.execution.events import Awaited, Ended, OnEvent, Shared, Skipped
 from runners.execution.schedule import Schedule
 from runners.execution.worker import Task
 from runners.store.reusable_rows import ReuseIndex
+from runners.store.same_fingerprint import drop_rows_of_other_code
 from runners.store.store import Store
+
+LOOK_SECONDS = 0.2
+"""Time between two looks at the steps that another apply makes."""
 
 
 class Queue:
@@ -29,7 +38,22 @@ class Queue:
         inputs."""
         self.steps, self.store, self.on_event, self._resources = todo, store, on_event, resources
         self.schedule = Schedule(todo, done)
+        self._awaited: dict[StepId, None] = {}
+        self._look_at = 0.0
         self._skip(self.schedule.without_input())
+
+    def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
+        """Take out the next step to run, as `Schedule.take` has it; None while every step left waits for
+        another, or is made by another apply."""
+        if self._awaited and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            for step_id in tuple(self._awaited):
+                if self._has_claimed(step_id):
+                    return step_id
+        while (step_id := self.schedule.take(loaded, busy)) is not None:
+            if self._has_claimed(step_id):
+                return step_id
+        return None
 
     def task(
         self, step_id: StepId, busy: Collection[StepId] = (), part: tuple[int, int] | None = None
@@ -53,11 +77,31 @@ class Queue:
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""
         self._reuse_index.add(ended.step_id, self.steps[ended.step_id])
+        self.store.claims.drop(ended.step_id)
         self.on_event(ended)
         if ended.status == "done":
             self.schedule.done(ended.step_id)
         else:
             self._skip(self.schedule.failed(ended.step_id, ended.status))
+
+    def _has_claimed(self, step_id: StepId) -> bool:
+        """Claim a step that is to be made; not one that another apply is making, or has made."""
+        claims = self.store.claims
+        if not claims.take(step_id):
+            if step_id not in self._awaited:
+                self._awaited[step_id] = None
+                self.on_event(Awaited(step_id, claims.holder(step_id) or "another apply"))
+            return False
+        self._awaited.pop(step_id, None)
+        if self.store.is_done(step_id):
+            claims.drop(step_id)
+            self._reuse_index.add(step_id, self.steps[step_id])
+            self.on_event(Shared(step_id))
+            self.schedule.done(step_id)
+            return False
+        if not self.store.is_shared:
+            drop_rows_of_other_code(self.store, step_id, self.steps[step_id])
+        return True
 
     def _skip(self, reasons: Mapping[StepId, str]) -> None:
         for step_id, reason in reasons.items():

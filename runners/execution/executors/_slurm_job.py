@@ -3,7 +3,8 @@
     python -m runners.execution.executors._slurm_job FOLDER N
 
 reads `N.json` in a folder of the store and adds lines to `N.jsonl`. It ends its worker when the apply that
-submitted it has ended, which it sees by the store's lock, so that nothing is left at work after a kill.
+submitted it has ended, which it sees by that one's lock in the store, so that nothing is left at work after a
+kill.
 """
 
 import os
@@ -17,6 +18,7 @@ from runners.execution.events import Ended, Progress, Started
 from runners.execution.executors import _node
 from runners.execution.executors._process import Attempt, Worker
 from runners.execution.worker import Task
+from runners.store.locks import APPLIES, holder
 from runners.store.store import Store
 
 _SECONDS_BETWEEN_LOOKS = 5.0
@@ -31,8 +33,8 @@ class Job(Value):
     """The folder that `xp` was started in: a spec may name files relative to it."""
     settings: dict[str, str]
     """Environment variables of the worker."""
-    holder: str
-    """Description of the apply that holds the store's lock."""
+    apply: str
+    """Name of the apply that submitted it."""
 
 
 class Message(Value):
@@ -46,23 +48,23 @@ class Message(Value):
 class _Lease:
     """The life of the apply that submitted this job."""
 
-    def __init__(self, store: Store, holder: str) -> None:
-        self._store, self._holder, self._again_at = store, holder, 0.0
+    def __init__(self, store: Store, apply: str) -> None:
+        self._lock, self._again_at = store.root / APPLIES / apply, 0.0
 
     def check(self) -> None:
-        """Raise StoreLocked where the apply holds the store no more."""
+        """Raise StoreLocked where the apply holds its lock no more."""
         if time.monotonic() < self._again_at:
             return
         self._again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
         try:
-            found = self._store.holder()
+            found = holder(self._lock)
         except OSError:  # as while a file server starts anew
             return
-        if found != self._holder:
+        if found is None:
             raise StoreLocked(
-                f"{self._store.root} is held by {found or 'nobody'}, and no more by the apply that submitted"
-                f" this job: {self._holder}. Where that one is still at work, this node sees none of its file"
-                " locks: the store must lie on a file system that shares them, as NFSv4"
+                f"{self._lock} is held by nobody: the apply that submitted this job has ended. Where that one"
+                " is still at work, this node sees none of its file locks: the store must lie on a file"
+                " system that shares them, as NFSv4"
             )
 
 
@@ -81,7 +83,7 @@ def main() -> None:
             tell(now.started())
             tell(now.failed(reason))
             return
-        lease = _Lease(store, job.holder)
+        lease = _Lease(store, job.apply)
         try:
             lease.check()
         except StoreLocked as error:

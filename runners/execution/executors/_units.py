@@ -54,7 +54,7 @@ class Units:
 
     def next(self) -> Unit | None:
         """Take out the next unit; None while there is none. Units of one model come together."""
-        if not self._shards and (step_id := self._queue.schedule.take(loaded=[self._affinity], busy=[])):
+        if not self._shards and (step_id := self._queue.take(loaded=[self._affinity], busy=[])):
             step = self._queue.steps[step_id]
             self._affinity = step.affinity or self._affinity
             if parts := shards.parts_of(step, self._queue.store, self._shard_rows.get(step.kind)):

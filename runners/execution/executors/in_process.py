@@ -2,6 +2,7 @@
 training on one GPU, however many it is given."""
 
 import os
+import time
 from collections.abc import Collection, Mapping
 
 from dsl.errors import StepFailed, StepStopped, StoreError
@@ -11,7 +12,7 @@ from dsl.values import StepId
 from runners.execution.attempt import attempt
 from runners.execution.events import OnEvent, Progress
 from runners.execution.executors._process import Attempt
-from runners.execution.executors._queue import Queue
+from runners.execution.executors._queue import LOOK_SECONDS, Queue
 from runners.execution.gpus import share, visible
 from runners.serving import servers
 from runners.store.store import Store
@@ -38,7 +39,10 @@ def run(
 
 def _run(queue: Queue, todo: Mapping[StepId, Step], store: Store, on_event: OnEvent) -> None:
     loaded = ""
-    while step_id := queue.schedule.take(loaded=[loaded], busy=[]):
+    while not queue.schedule.is_over():
+        if (step_id := queue.take(loaded=[loaded], busy=[])) is None:
+            time.sleep(LOOK_SECONDS)  # another apply makes what is left
+            continue
         step, now = todo[step_id], Attempt(step_id, os.getpid())
         if step.affinity and step.affinity != loaded:
             servers.end()  # another model needs the memory

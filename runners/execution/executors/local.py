@@ -19,7 +19,6 @@ from runners.execution.events import OnEvent, Progress
 from runners.execution.executors._process import Worker
 from runners.execution.executors._queue import Queue
 from runners.execution.gpus import VISIBLE, share, visible
-from runners.execution.schedule import Schedule
 from runners.store.store import Store
 
 _LOOK_SECONDS = 0.5
@@ -46,9 +45,7 @@ def run(
     waiting: StepId | None = None
     try:
         while not schedule.is_over():
-            while sum(map(_n_gpus, _busy(workers))) < jobs and (
-                step_id := waiting or _next(schedule, workers)
-            ):
+            while sum(map(_n_gpus, _busy(workers))) < jobs and (step_id := waiting or _next(queue, workers)):
                 affinity, n_gpus = todo[step_id].affinity, queue.n_processes(step_id)
                 waiting = None if _has_room(workers, n_gpus, jobs) else step_id
                 if waiting:
@@ -93,8 +90,8 @@ def _has_room(workers: list[Worker], n_gpus: int, jobs: int) -> bool:
     return n_gpus == 1 or not in_use or in_use + n_gpus <= jobs
 
 
-def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:
-    return schedule.take(
+def _next(queue: Queue, workers: list[Worker]) -> StepId | None:
+    return queue.take(
         loaded=[worker.affinity for worker in workers if not worker.is_busy],
         busy=[worker.affinity for worker in _busy(workers)],
     )

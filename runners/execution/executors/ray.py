@@ -12,6 +12,7 @@ what it is sent: a key that a spec names by its environment variable has to be s
 """
 
 import os
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -80,6 +81,8 @@ class _Drive:
     def look(self) -> None:
         """Submit what is ready, and wait a moment for news."""
         self._submit()
+        if not self._tasks:  # another apply makes what is left
+            time.sleep(_LOOK_SECONDS)
         ready, _ = self._ray.wait(list(self._tasks), timeout=_LOOK_SECONDS)
         self._hear()
         for task in ready:

@@ -4,9 +4,9 @@ The store, and the files that the spec names, lie on paths that every node share
 generate step as many as it has shards; those of one kind that are ready together are one job array. A job
 finds its task in a file of the store and adds what comes of it to another (`_slurm_job`):
 
-    <root>/slurm/<name>/<i>.json    the task of job i of the array
-    <root>/slurm/<name>/<i>.jsonl   its events
-    <root>/slurm/<name>/<i>.log     all that it printed
+    <root>/slurm/<apply>/<name>/<i>.json    the task of job i of the array
+    <root>/slurm/<apply>/<name>/<i>.jsonl   its events
+    <root>/slurm/<apply>/<name>/<i>.log     all that it printed
 
 A job that is preempted, cancelled, out of time or lost with its node is followed by another, which goes on
 from its rows and checkpoints. Of a job that fails by itself, its step has failed. Jobs of an earlier apply
@@ -34,6 +34,7 @@ from runners.execution.executors import _slurm_job
 from runners.execution.executors._queue import Queue
 from runners.execution.executors._slurm_job import Job, Message
 from runners.execution.executors._units import Unit, Units
+from runners.store.applies import alive
 from runners.store.disk_errors import unwritten
 from runners.store.step_io import write_json
 from runners.store.store import Store
@@ -97,7 +98,9 @@ class _Drive:
 
     def __init__(self, units: Units, resources: Mapping[str, Resources], store: Store) -> None:
         self._units, self._resources, self._store = units, resources, store
-        self._place = store.root / "slurm"
+        assert store.apply, "jobs end with the apply that they are told of"
+        self._all = store.root / "slurm"
+        self._place = self._all / store.apply
         self._arrays: list[_Array] = []
         self._waiting: list[Unit] = []
         """Units to be submitted again."""
@@ -107,13 +110,16 @@ class _Drive:
         self._ask_at = 0.0
 
     def cancel_left(self) -> None:
-        """Cancel the jobs of an earlier apply that was killed. Steps that are still being written are locked.
+        """Cancel the jobs of applies that were killed. Steps that are still being written are locked.
 
         Raises XpError.
         """
-        for folder in sorted(self._place.glob("xp-*")):
-            slurm.cancel(f"--name={folder.name}")
-            shutil.rmtree(folder, ignore_errors=True)
+        at_work = alive(self._store.root)
+        for place in sorted(self._all.glob("*")):
+            if place.name not in at_work:
+                for array in sorted(place.glob("xp-*")):
+                    slurm.cancel(f"--name={array.name}")
+                shutil.rmtree(place, ignore_errors=True)
 
     def look(self) -> None:
         """Submit what is ready, and read what is new after a moment."""
@@ -140,6 +146,8 @@ class _Drive:
         finally:
             self._units.stop()
         shutil.rmtree(self._place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._all.rmdir()  # unless another apply's jobs are in it
 
     # -------- there
 
@@ -182,7 +190,7 @@ class _Drive:
             store=self._store.root,
             folder=Path(os.getcwd()),
             settings=settings,
-            holder=self._store.holder() or "",
+            apply=self._store.apply,
         )
 
     # -------- and back

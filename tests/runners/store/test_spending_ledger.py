@@ -10,7 +10,8 @@ import pytest
 
 from dsl.errors import StoreError
 from dsl.spec.budget import Budget, Use
-from runners.store.spending_ledger import Ledger, exceeded
+from runners.store.applies import at_work
+from runners.store.spending_ledger import Entry, Ledger, exceeded
 
 
 def reserve_all(path: Path, tokens: int, settled: bool) -> None:
@@ -54,6 +55,15 @@ def test_what_a_killed_process_had_reserved_counts_in_full_once_nobody_can_settl
     assert ledger.reserve(Use(usd=0.75), Budget(usd=1)) is not None
 
 
+def test_requests_of_an_apply_at_work_are_none_of_a_killed_one(tmp_path: Path):
+    ledger, other = (Ledger(tmp_path / "spending" / "a.jsonl") for _ in range(2))
+    with at_work(tmp_path, "a", "0" * 64) as applying:
+        ledger.apply = applying.name
+        assert ledger.reserve(Use(usd=0.25), Budget(usd=1))
+        assert (other.settle_killed(), other.is_settled) == (0, False)
+    assert (other.settle_killed(), other.is_settled) == (1, True)
+
+
 def test_a_request_is_charged_what_it_took_and_once(tmp_path: Path):
     ledger, budget = Ledger(tmp_path / "a.jsonl"), Budget(tokens=100)
     request = ledger.reserve(Use(tokens=80), budget)
@@ -94,7 +104,7 @@ def test_spending_is_read_while_another_thread_enters_requests(
     ledger.reserve(Use(tokens=2), budget)
 
     def add_as_the_other_enters(use: Use, other: Use) -> Use:
-        ledger._under_way["another"] = Use(tokens=4)
+        ledger._under_way["another"] = Entry(is_over=False, use=Use(tokens=4))
         return add(use, other)
 
     monkeypatch.setattr(Use, "__add__", add_as_the_other_enters)

@@ -1,3 +1,4 @@
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -15,8 +16,9 @@ from dsl.errors import StoreError, StoreLocked
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
 from runners.store import locks
+from runners.store.applies import at_work
 from runners.store.disk_errors import is_disk_full
-from runners.store.store import Store, read_step
+from runners.store.store import Finished, Store, read_step
 
 STEP = DataStep(
     source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"),
@@ -191,13 +193,16 @@ def test_an_attempt_waits_for_the_one_that_is_ending(tmp_path: Path, is_finished
     other.start()
     while not (store.unfinished_folder(ID) / "held").exists():
         time.sleep(0.01)
-    with store.begin(ID, STEP) as folder:
+    with (
+        pytest.raises(Finished) if is_finished else contextlib.nullcontext(),
+        store.begin(ID, STEP) as folder,
+    ):
         assert folder == store.unfinished_folder(ID)
-        other.join()
-        assert (folder / "held").exists()  # what it has made is reused, finished or not
-        assert not store.is_done(ID)
+        assert (folder / "held").exists()  # what it has made is reused
         store.finish(ID, OUTCOME)
+    other.join()
     assert store.done() == {ID}
+    assert not store.unfinished_folder(ID).exists()
 
 
 def test_the_lock_lets_one_in_and_tells_the_next_who_and_since_when(tmp_path: Path) -> None:
@@ -264,7 +269,7 @@ def test_a_begun_run_that_a_power_cut_left_empty_is_reported_once(tmp_path: Path
     store.record_begun(RUN)
     (store.runs / f"{RUN.run_id}.begun").write_bytes(left)
     (note,) = store.record_killed_runs()
-    assert note.startswith(f"{store.runs / RUN.run_id}.begun: cannot be read as Run: ")
+    assert note.startswith(f"{store.runs / RUN.run_id}.begun: cannot be read as BegunRun: ")
     assert store.record_killed_runs() == ()
 
 
@@ -277,6 +282,17 @@ def test_a_run_that_ended_is_not_taken_for_a_killed_one(tmp_path: Path) -> None:
     store.record_killed_runs()
     (file,) = store.runs.iterdir()
     assert Run.model_validate_json(file.read_text()) == ended
+
+
+def test_the_run_of_an_apply_at_work_is_none_of_a_killed_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with at_work(tmp_path, "e", "0" * 64) as applying:
+        store.apply = applying.name
+        store.record_begun(RUN)
+        Store(tmp_path).record_killed_runs()
+        assert [file.suffix for file in store.runs.iterdir()] == [".begun"]
+    Store(tmp_path).record_killed_runs()
+    assert [file.suffix for file in store.runs.iterdir()] == [".json"]
 
 
 def test_a_run_that_was_never_written_down_as_begun_can_end(tmp_path: Path) -> None:

@@ -373,7 +373,7 @@ def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(
     executor.run(plan.steps, (), Store(tmp_path / "elsewhere"), events.append, 1, {})
     (failed,) = ends(events)
     assert "elsewhere/lock, which must lie on a path that all nodes share" in (failed.error or "")
-    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "elsewhere" / "steps").exists()
 
 
 def test_a_node_to_which_the_step_is_another_one_does_not_run_it(nodes: TwoNodes, tmp_path: Path) -> None:

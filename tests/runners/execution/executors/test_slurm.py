@@ -17,6 +17,7 @@ from dsl.steps.steps import Step
 from runners.execution.events import Ended, Event, Progress, Started
 from runners.execution.executors import local
 from runners.execution.executors import slurm as executor
+from runners.store.applies import at_work
 from runners.store.store import Store
 from tests.runners.execution.executors import slurm_cluster
 from tests.runners.execution.executors.cluster_runs import beside, ends, environment_of, losses, tiny_study
@@ -74,8 +75,10 @@ def run(
         events.append(event)
         watch(event)
 
-    with Store(store).lock():
-        executor.run(todo, done, Store(store), on_event, 1, resources or {})
+    held = Store(store)
+    with at_work(store, "small", "0" * 64) as applying:
+        held.apply = applying.name
+        executor.run(todo, done, held, on_event, 1, resources or {})
     return events
 
 
@@ -151,7 +154,7 @@ def test_a_cancelled_job_is_followed_by_another_that_loses_and_doubles_no_row(
     def cancel(event: Event) -> None:
         if isinstance(event, Progress) and event.step_id == generate and event.done >= 3 and not cancelled:
             cancelled.append(event.done)
-            (folder,) = (tmp_path / "store" / "slurm").glob("xp-generate-*")
+            (folder,) = (tmp_path / "store" / "slurm").glob("*/xp-generate-*")
             said(cluster.variables, "scancel", f"--name={folder.name}")
 
     with beside(plan.steps, tmp_path / "here"):
@@ -187,7 +190,7 @@ def test_training_whose_job_is_cancelled_resumes_from_its_checkpoint(
         checkpoints = sorted(tmp_path.glob(f"store/steps/{sft}.tmp/trainer/checkpoint-*/whole"))
         if isinstance(event, Progress) and event.step_id == sft and checkpoints and not cancelled:
             cancelled.append(checkpoints[-1].parent.name)
-            (folder,) = (tmp_path / "store" / "slurm").glob("xp-sft-*")
+            (folder,) = (tmp_path / "store" / "slurm").glob("*/xp-sft-*")
             said(cluster.variables, "scancel", f"--name={folder.name}")
 
     resources = {"sft": Resources(num_cpus=1, num_gpus=0, memory=1 << 30)}
@@ -235,10 +238,12 @@ def test_a_job_whose_apply_holds_the_store_no_more_writes_nothing(cluster: Clust
     events: list[Event] = []
     store = tmp_path / "store"
     store.mkdir()
-    (store / "lock").touch()  # and nobody holds it
-    executor.run({data: plan.steps[data]}, (), Store(store), events.append, 1, {})
+    (store / "lock").touch()
+    held = Store(store)
+    held.apply = "ended"  # and nobody holds its lock
+    executor.run({data: plan.steps[data]}, (), held, events.append, 1, {})
     (failed,) = ends(events, data)
-    assert "is held by nobody, and no more by the apply that submitted this job" in (failed.error or "")
+    assert "is held by nobody: the apply that submitted this job has ended" in (failed.error or "")
     assert {path.name for path in (store / "steps" / f"{data}.tmp").iterdir()} == {"log.txt"}
 
 

@@ -1,7 +1,8 @@
 """Ends of jobs that a cluster of one machine cannot be made to give: programs say what Slurm would say."""
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from runners.execution.events import Ended, Event, Progress, Started
 from runners.execution.executors import _slurm_cluster
 from runners.execution.executors import slurm as executor
 from runners.execution.executors._slurm_job import Job, Message
+from runners.store.applies import at_work
 from runners.store.store import Store
 from tests.xp.small_study import plan_of, write_study
 
@@ -41,6 +43,9 @@ while read name; do
 done < HERE/jobs
 exit 0
 """
+SCANCEL = """#!/bin/sh
+echo "$@" >> HERE/cancelled
+"""
 
 
 class Fake:
@@ -49,7 +54,7 @@ class Fake:
     def __init__(self, here: Path) -> None:
         self.here = here
         (here / "jobs").touch()
-        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", "#!/bin/sh\n")):
+        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
             (here / name).write_text(text.replace("HERE", str(here)), "utf-8")
             (here / name).chmod(0o755)
 
@@ -85,9 +90,16 @@ def run(
     events: list[Event] = []
     store = Store(tmp_path / "store")
     store.charge = Charge(experiment="small", budget=Budget(usd=3))
-    with store.lock():
+    with applying_to(store):
         executor.run(todo, (), store, events.append, 1, resources or {})
     return events
+
+
+@contextlib.contextmanager
+def applying_to(store: Store) -> Generator[None]:
+    with at_work(store.root, "small", "0" * 64) as applying:
+        store.apply = applying.name
+        yield
 
 
 def first_of(steps: Mapping[str, Step]) -> dict[str, Step]:
@@ -168,7 +180,7 @@ def test_a_job_that_is_refused_waits_while_others_are_at_work_and_is_an_error_el
         fake.say(1, "1|PREEMPTED\n")  # now that the other one has failed
 
     store = Store(tmp_path / "store")
-    with store.lock(), pytest.raises(XpError, match="Invalid account"):
+    with applying_to(store), pytest.raises(XpError, match="Invalid account"):
         executor.run(data, (), store, on_event, 1, {})
     (ended,) = [event for event in events if isinstance(event, Ended)]
     assert "its job 3_0 ended as FAILED" in (ended.error or "")
@@ -215,3 +227,20 @@ def test_gpus_must_be_said_where_the_nodes_have_some_and_a_model_is_loaded(fake:
     with pytest.raises(XpError, match=told):
         _slurm_cluster.check({"judge": Resources(num_gpus=1)}, ("sft", "judge"), {"sft", "judge"})
     _slurm_cluster.check({"sft": Resources(num_gpus=0)}, ("sft", "judge"), {"sft"})
+
+
+def test_jobs_of_a_killed_apply_are_cancelled_and_those_of_one_at_work_are_not(
+    fake: Fake, data: dict[str, Step], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    with at_work(store, "other", "1" * 64) as other:
+        for apply in (other.name, "killed"):
+            (store / "slurm" / apply / f"xp-data-of-{apply}").mkdir(parents=True)
+        fake.say(1, "0|FAILED\n")
+        run(first_of(data), tmp_path)
+        assert "--name=xp-data-of-killed" in (fake.here / "cancelled").read_text("utf-8")
+        assert other.name not in (fake.here / "cancelled").read_text("utf-8")
+        assert [place.name for place in (store / "slurm").iterdir()] == [other.name]
+        assert [place.name for place in (store / "slurm" / other.name).iterdir()] == [
+            f"xp-data-of-{other.name}"
+        ]

@@ -6,9 +6,11 @@ import pytest
 
 from dsl.steps.steps import Step
 from dsl.values import StepId
-from runners.execution.events import Ended, Event, Progress, Skipped, Started
+from runners.execution.events import Awaited, Ended, Event, Progress, Skipped, Started
+from runners.execution.executors import _queue
 from runners.execution.executors._queue import Queue
 from runners.execution.executors._units import Unit, Units
+from runners.store.applies import Claims
 from runners.store.store import Store
 from tests.xp.small_study import plan_of, step_ids, write_study
 
@@ -106,3 +108,20 @@ def test_a_lost_attempt_is_interrupted_and_its_unit_waits_again(tmp_path: Path) 
         (2, "interrupted", "lost 2"),
         (3, "interrupted", "interrupted"),
     ]
+
+
+def test_a_step_of_another_apply_is_no_unit_until_that_one_lets_go_of_it(
+    handed: Handed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_queue, "LOOK_SECONDS", 0.0)
+    other = Claims(handed.queue.store.root)
+    assert other.take(handed.generate)
+    assert [handed.units.next(), handed.units.next()] == [None, None]
+    assert [event.step_id for event in handed.events if isinstance(event, Awaited)] == [handed.generate]
+    other.drop(handed.generate)
+    assert handed.next() == (handed.generate, range(4))
+    assert not other.take(handed.generate)
+    handed.begin((handed.generate, range(4)))
+    handed.units.end((handed.generate, range(4)), handed.failed((handed.generate, range(4))))
+    assert other.take(handed.generate), "a step is let go of when its attempt is over"
+    other.drop_all()
