@@ -58,6 +58,18 @@ _MADE_FROM = {
 """Materialised view -> verdicts without which it has no rows. Planning it takes most of a small slice's
 time."""
 
+_OF_STUDY_MADE_FROM = {
+    "trends": "(select count(distinct model) > 1 from method_scores where experiment = $experiment)",
+    "people": (
+        "exists (from judge_pairs where experiment = $experiment and 'human' in (judge_kind_a, judge_kind_b))"
+    ),
+    "tests": (
+        "exists (from contrast_tests where experiment = $experiment)"
+        " or exists (from language_gaps where experiment = $experiment)"
+    ),
+}
+"""Part of a study's own statistics -> rows without which it has none."""
+
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     """Compute stale statistics again, each slice and each study in a transaction of its own."""
@@ -165,18 +177,20 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
     """
     for table in ("size_trends", "contrasts_beside_people"):
         connection.execute(f"delete from {table} where experiment = ?", [experiment])
-    ((has_scores,),) = connection.execute(
-        "select exists (from method_scores where experiment = ?)", [experiment]
-    ).fetchall()
-    if not has_scores:
-        return
-    run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
-    _insert(connection, "size_trends", experiment, trend_rows(connection, experiment))
-    connection.execute("drop table temp.size_trends_items")
-    _insert(
-        connection, "contrasts_beside_people", experiment, contrasts_beside_people(connection, experiment)
+    [made_from] = fetch(
+        connection,
+        f"select {', '.join(f'{of} as {part}' for part, of in _OF_STUDY_MADE_FROM.items())}",
+        {"experiment": experiment},
     )
-    correct_families(connection, experiment)
+    if made_from["trends"]:
+        run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
+        _insert(connection, "size_trends", experiment, trend_rows(connection, experiment))
+        connection.execute("drop table temp.size_trends_items")
+    if made_from["people"]:
+        found = contrasts_beside_people(connection, experiment)
+        _insert(connection, "contrasts_beside_people", experiment, found)
+    if made_from["tests"] or made_from["trends"]:
+        correct_families(connection, experiment)
 
 
 def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, Any]:
