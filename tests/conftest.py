@@ -16,6 +16,9 @@ from hypothesis import settings
 import warehouse.connect
 
 gc.disable()  # until all tests are collected, of which it took a quarter of the time
+# or each of hundreds of processes would compile every module again, a fifth of its start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each
     os.environ.setdefault("OMP_NUM_THREADS", "1")

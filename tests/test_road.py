@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from warehouse.connect import WAREHOUSE, connect
+from warehouse.query import fetch
 
 pytestmark = pytest.mark.slow
 
@@ -61,8 +65,9 @@ def xp(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def asked(sql: str, cwd: Path) -> list[dict[str, object]]:
-    return json.loads(xp("query", sql, "--format", "json", cwd=cwd))
+def asked(sql: str, cwd: Path) -> list[dict[str, Any]]:
+    with connect(cwd / ".xp" / WAREHOUSE, read_only=True) as connection:
+        return fetch(connection, sql)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +126,8 @@ def test_with_three_examples_the_model_answers_and_without_it_does_not(study: Pa
         )
     }
     for language in ("en", "fr", "es"):
-        assert score["three", language] >= 0.8  # type: ignore[operator]
-        assert score["zero_shot", language] <= 0.2  # type: ignore[operator]
+        assert score["three", language] >= 0.8
+        assert score["zero_shot", language] <= 0.2
 
 
 def test_the_contrast_says_that_examples_help_in_every_language(study: Path) -> None:
@@ -146,7 +151,7 @@ def test_training_left_its_losses_and_dpo_begins_at_ln_2(study: Path) -> None:
         for row in losses
         if str(row["step_id"]).startswith("dpo-") and row["method"] == "dpo_sft" and row["global_step"] == 1
     }
-    assert [round(value, 3) for value in first] == [0.693]  # type: ignore[arg-type]
+    assert [round(value, 3) for value in first] == [0.693]
 
 
 def test_a_second_apply_runs_nothing(study: Path) -> None:

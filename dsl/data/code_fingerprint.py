@@ -210,16 +210,16 @@ class _Reached:
             self.libraries.add(library)
 
 
-def _parsed(text: str) -> _Module:
+def _parsed(source: str) -> _Module:
     module = _Module()
-    for statement in _run(ast.parse(text).body):
+    for statement in _run(ast.parse(source).body):
         if isinstance(statement, ast.Import | ast.ImportFrom):
             module.imports |= _bound(statement)
             continue
-        _strip(statement)
-        nodes = tuple(ast.walk(statement))
+        nodes: list[ast.AST] = []
+        text = _text(statement, nodes)
         names = set(_names(statement, nodes))
-        definition = _Definition(_text(statement), set(_uses(nodes)), _imports(nodes), _strings(nodes))
+        definition = _Definition(text, set(_uses(nodes)), _imports(nodes), _strings(nodes))
         for name in names:
             module.definitions.setdefault(name, []).append(definition)
         if not names:
@@ -249,29 +249,29 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-def _strip(statement: ast.stmt) -> None:
-    """Take out docstrings, those under a field too."""
-    for node in ast.walk(statement):
+def _text(node: object, nodes: list[ast.AST]) -> str:
+    """A syntax tree as text that is the same in every version of Python: what is empty, and what only the
+    parser knows, is left out. Its nodes are added to `nodes`, each before those below it. Docstrings are
+    taken out, those under a field too."""
+    if isinstance(node, ast.AST):
+        nodes.append(node)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             node.body = [one for one in node.body if not _is_text(one)] or [ast.Pass()]
-
-
-def _text(node: object) -> str:
-    """A syntax tree as text that is the same in every version of Python: what is empty, and what only the
-    parser knows, is left out."""
-    if isinstance(node, ast.AST):
         fields = [
-            f"{name}={_text(one)}"
-            for name, one in ast.iter_fields(node)
-            if name not in _OF_THE_PARSER and one is not None and one != []
+            f"{name}={_text(one, nodes)}"
+            for name in _fields(type(node))
+            if (one := getattr(node, name, None)) is not None and one != []
         ]
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
-        return f"[{','.join([_text(one) for one in cast('list[object]', node)])}]"
+        return f"[{','.join([_text(one, nodes) for one in cast('list[object]', node)])}]"
     return repr(node)
 
 
-_OF_THE_PARSER = frozenset({"ctx", "kind", "type_comment"})
+@cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """All but those that only the parser knows."""
+    return tuple(name for name in kind._fields if name not in ("ctx", "kind", "type_comment"))
 
 
 def _names(statement: ast.stmt, nodes: Sequence[ast.AST]) -> Iterator[str]:

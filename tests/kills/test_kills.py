@@ -14,8 +14,9 @@ pytestmark = [
 
 
 def test_every_round_of_kills_ends_with_the_rows_of_an_undisturbed_run(tmp_path: Path) -> None:
-    with Rounds(tmp_path, seed=1, seconds=60.0, write=write_small_study) as rounds:
-        found = [rounds.run(number) for number in (0, 3, 1, 2)]
-    assert [one.faults for one in found] == [()] * 4
-    assert [one.is_aimed for one in found] == [True, True, False, False]
+    # a seed of few kills: one of each kind of round takes as long as 25 starts of `xp` and more
+    with Rounds(tmp_path, seed=5, seconds=60.0, write=write_small_study) as rounds:
+        found = [rounds.run(number) for number in (0, 1, 2)]
+    assert [one.faults for one in found] == [()] * 3
+    assert [one.is_aimed for one in found] == [True, False, False]
     assert sum(one.n_kills for one in found) >= 3

@@ -38,7 +38,7 @@ SECONDS_PER_ROW = 0.05
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(tmp_path_factory.mktemp("study"), n_items=30, seconds_per_row=SECONDS_PER_ROW)
+    return write_study(tmp_path_factory.mktemp("study"), n_items=18, seconds_per_row=SECONDS_PER_ROW)
 
 
 @pytest.fixture(scope="module")

@@ -179,17 +179,24 @@ def test_more_rows_than_there_can_be_are_refused(spec: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["a*b", "a[1]b", "{x}'%20\n"])
-def test_a_folders_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two stores, in folders that a pattern would find."""
+    parent = tmp_path_factory.mktemp("beside")
     for folder in ("aXb", "a1b"):
-        other = tmp_path / folder
+        other = parent / folder
         assert (
             xp(
                 "apply", write_study(other), "--yes", "--in-process", "--no-report", "--store", other / folder
             ).exit_code
             == 0
         )
-    spec, store = write_study(tmp_path / name), tmp_path / name / name
+    return parent
+
+
+@pytest.mark.parametrize("name", ["a*b", "a[1]b", "{x}'%20\n"])
+def test_a_folders_name_is_no_pattern(beside: Path, name: str) -> None:
+    spec, store = write_study(beside / name), beside / name / name
     for command in (("apply", spec, "--yes", "--in-process", "--no-report"), ("rebuild",), ("status",)):
         found = xp(*command, "--store", store)
         assert found.exit_code == 0, found.output

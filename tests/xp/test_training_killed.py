@@ -24,6 +24,7 @@ def write_study(folder: Path) -> Path:
             "questions": {
                 "rows": {"path": str(TINY / "questions_en.jsonl")},
                 "columns": {"item": "item", "instruction": "instruction"},
+                "limit": 1,
             },
             "instructions": {
                 "rows": {"path": str(TINY / "instructions_en.jsonl")},
@@ -36,7 +37,7 @@ def write_study(folder: Path) -> Path:
                 "method": "sft",
                 "train": "instructions",
                 "training": {
-                    "max_steps": 60,
+                    "max_steps": 30,
                     "save_steps": 5,
                     "per_device_train_batch_size": 4,
                     "learning_rate": 1.0e-3,

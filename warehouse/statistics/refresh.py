@@ -1,7 +1,7 @@
 """Computes a study's statistics from the base views into tables, in the place of older ones."""
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -44,14 +44,31 @@ _Row = TypeVar("_Row", bound=Row)
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """Tables computed in Python for one model on one data set, beside the materialised views."""
 
+_SEVERAL_JUDGES = "count(distinct judge) > 1"
+
 _MADE_FROM = {
-    "ifeval_accuracies": "judge_kind = 'ifeval'",
-    "loop_causes": "judge_kind = 'loop'",
-    "scores_beside_errors": "role = 'critical_error'",
-    "win_rates": "against is not null",
+    "checked_opinions": _SEVERAL_JUDGES,
+    "ifeval_accuracies": "bool_or(judge_kind = 'ifeval')",
+    "judge_pairs": _SEVERAL_JUDGES,
+    "judge_questions": _SEVERAL_JUDGES,
+    "loop_causes": "bool_or(judge_kind = 'loop')",
+    "scores_beside_errors": "bool_or(role = 'critical_error')",
+    "win_rates": "bool_or(against is not null)",
 }
 """Materialised view -> verdicts without which it has no rows. Planning it takes most of a small slice's
 time."""
+
+_OF_STUDY_MADE_FROM = {
+    "trends": "(select count(distinct model) > 1 from method_scores where experiment = $experiment)",
+    "people": (
+        "exists (from judge_pairs where experiment = $experiment and 'human' in (judge_kind_a, judge_kind_b))"
+    ),
+    "tests": (
+        "exists (from contrast_tests where experiment = $experiment)"
+        " or exists (from language_gaps where experiment = $experiment)"
+    ),
+}
+"""Part of a study's own statistics -> rows without which it has none."""
 
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
@@ -83,6 +100,18 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
             slice_,
         )
     run_file(connection, HERE / "statistics" / "slice.sql", **slice_)
+    ((has_rows,),) = connection.execute(
+        "select exists (from verdicts) or exists (from completions)"
+    ).fetchall()
+    if has_rows:  # a study that begins has none
+        _compute_slice(connection, slice_)
+    for table in ("slice_models", "verdicts", "completions"):
+        connection.execute(f"drop table temp.{table}")
+
+
+def _compute_slice(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> None:
+    """Compute statistics from the temporary tables `verdicts` and `completions`."""
+    experiment, model = slice_["experiment"], slice_["model"]
     for view in ("verdicts_by_item", "verdicts_by_cell"):
         text = (HERE / "views" / "base" / f"{view}.sql").read_text("utf-8")
         connection.execute(f"create or replace temp table {view} as {text}")
@@ -98,7 +127,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     )
     [made_from] = fetch(
         connection,
-        f"select {', '.join(f'bool_or({of}) as {view}' for view, of in _MADE_FROM.items())} from verdicts",
+        f"select {', '.join(f'{of} as {view}' for view, of in _MADE_FROM.items())} from verdicts",
     )
     for file in table_files():
         if made_from.get(file.stem, True):
@@ -136,9 +165,8 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         _strengths(fetch(connection, compared, {"experiment": experiment})),
     )
     mark_stopped(connection, slice_, ("method_strengths", *(file.stem for file in table_files())))
-    for table in ("slice_models", "verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
+    for table in ("verdicts_by_item", "verdicts_by_cell", "paired_scores"):
         connection.execute(f"drop table temp.{table}")
-    connection.execute("drop table temp.paired_scores")
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
@@ -147,15 +175,22 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
 
     To be called in a transaction.
     """
-    run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
-    connection.execute("delete from size_trends where experiment = ?", [experiment])
-    _insert(connection, "size_trends", experiment, trend_rows(connection, experiment))
-    connection.execute("drop table temp.size_trends_items")
-    connection.execute("delete from contrasts_beside_people where experiment = ?", [experiment])
-    _insert(
-        connection, "contrasts_beside_people", experiment, contrasts_beside_people(connection, experiment)
+    for table in ("size_trends", "contrasts_beside_people"):
+        connection.execute(f"delete from {table} where experiment = ?", [experiment])
+    [made_from] = fetch(
+        connection,
+        f"select {', '.join(f'{of} as {part}' for part, of in _OF_STUDY_MADE_FROM.items())}",
+        {"experiment": experiment},
     )
-    correct_families(connection, experiment)
+    if made_from["trends"]:
+        run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
+        _insert(connection, "size_trends", experiment, trend_rows(connection, experiment))
+        connection.execute("drop table temp.size_trends_items")
+    if made_from["people"]:
+        found = contrasts_beside_people(connection, experiment)
+        _insert(connection, "contrasts_beside_people", experiment, found)
+    if made_from["tests"] or made_from["trends"]:
+        correct_families(connection, experiment)
 
 
 def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, Any]:
