@@ -48,7 +48,7 @@ def main(wanted: list[str]) -> None:
         found: list[Measured] = []
         try:
             for one in importlib.import_module(f"benchmarks.{name}").run():
-                print(_line(one), flush=True)
+                print(result_line(one), flush=True)
                 found.append(one)
         except Exception:  # the others are measured all the same, and the run ends as a failure
             traceback.print_exc()
@@ -72,18 +72,21 @@ def _write_down(name: str, names: list[str], found: list[Measured]) -> None:
     RESULTS.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
     if any(one.points for one in found):
         growth.draw(found, HERE / "growth.svg")
-    _put(README, _table(rows))
-    _put(PROJECT, _table([row for row in rows if row["name"] in HEADLINES]))
+    _put(README, table(rows))
+    _put(PROJECT, table([row for row in rows if row["name"] in HEADLINES]))
 
 
-def _put(file: Path, table: str) -> None:
+def _put(file: Path, lines: str) -> None:
     """The table in the place of the one there."""
     before, rest = file.read_text("utf-8").split(BEGIN)
-    file.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", "utf-8")
+    file.write_text(f"{before}{BEGIN}\n{lines}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
-def _line(one: Measured) -> str:
-    found = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.baseline:.3g}: ratio {one.ratio:.2f}"
+def result_line(one: Measured) -> str:
+    ours = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against}"
+    if one.baseline is None:
+        return f"{ours}: not measured"
+    found = f"{ours} {one.baseline:.3g}: ratio {one.ratio:.2f}"
     if one.target is None:
         return found
     return (
@@ -92,7 +95,7 @@ def _line(one: Measured) -> str:
     )
 
 
-def _table(rows: Iterable[dict[str, Any]]) -> str:
+def table(rows: Iterable[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
     lines = [
         f"{platform.machine()}, {_processor()}; Python {platform.python_version()}, {packages}.",
@@ -103,10 +106,12 @@ def _table(rows: Iterable[dict[str, Any]]) -> str:
     for row in rows:
         target = "" if row["target"] is None else f"{'≥' if row['is_least'] else '≤'} {row['target']:g}"
         met = {True: "yes", False: "no", None: ""}[row["met"]]
-        beside = f"{row['against']}: {row['baseline']:.3g} {row['unit']}"
+        is_measured = row["baseline"] is not None
+        beside = f"{row['baseline']:.3g} {row['unit']}" if is_measured else "not measured"
+        ratio = f"{row['ratio']:.2f}" if is_measured else ""
         lines.append(
-            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {target} |"
-            f" {met} | {row['date']} |"
+            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {row['against']}: {beside} | {ratio} |"
+            f" {target} | {met} | {row['date']} |"
         )
     return "\n".join(lines)
 

@@ -6,6 +6,8 @@ SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
 - lm-evaluation-harness (`hf`, float32, the same safetensors) at the best of three batch sizes;
 - llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in
   its context;
+- vLLM (float32, the same safetensors, prefix caching), as one offline batch, in the environment that
+  `XP_VLLM` names; without one it is named as not measured;
 - the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says
   how).
 
@@ -13,14 +15,16 @@ What is timed is the call that generates, in a process of its own for each run, 
 warm-up answered: prompts of the same length that begin otherwise. Ours and llama.cpp run five times in turns,
 and the least time of each is taken; lm-evaluation-harness runs once with each batch size. It keeps nothing
 from one batch to the next, so that its time for 240 requests is that of every fifth batch of them, times
-five. No stop strings, and every side ends at EOS: tokens are those really made, and of lm-evaluation-harness,
-whose texts must be ours letter for letter, as many as ours.
+five. vLLM, which takes minutes to start, answers three times in one process, with nothing kept of prompts
+each time, and its least time is taken. No stop strings, and every side ends at EOS: tokens are those really
+made, and of lm-evaluation-harness, whose texts must be ours letter for letter, as many as ours.
 
 What bfloat16 gains, and what sampling, a repetition penalty and stop strings cost, is told in tokens a
 second, against ours without, in turns too; the stop strings are like the shipped ones, but ones that no
 answer holds, so that no row ends earlier.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -29,6 +33,7 @@ from benchmarks._in_context.floor import Request, floor_seconds, read_shape
 from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, measured_rates, timed
 from benchmarks.measured import Measured
 from runners.models.weight_files import source_folder
+from runners.serving.vllm import VARIABLE
 
 FEW, MANY = Job(24), Job(240)
 HARNESS_BATCHES = (8, 12, 24)
@@ -89,6 +94,8 @@ def run() -> Iterator[Measured]:
         8.0,
     )
 
+    yield from beside_vllm((FEW, few), (MANY, many))
+
     others = (
         ("in bfloat16", replace(FEW, dtype="bfloat16"), None),
         ("sampling (temperature 0.7, top_p 0.9)", replace(FEW, temperature=0.7, top_p=0.9), 0.85),
@@ -113,6 +120,23 @@ def _least(*asked: tuple[str, Job]) -> list[Timing]:
     return [min(runs, key=lambda timing: timing.seconds) for runs in zip(*turns, strict=True)]
 
 
+def beside_vllm(*found: tuple[Job, Timing]) -> Iterator[Measured]:
+    """Yield our rates beside vLLM's, without a target: whatever they say."""
+    for job, ours in found:
+        asked = f"{job.n_requests} requests, beside vLLM"
+        if VARIABLE not in os.environ:
+            against = f"vLLM, where `{VARIABLE}` names it"
+            yield _rate(asked, ours.tokens_per_second, None, against, None)
+            continue
+        theirs = timed("vllm", job)
+        n_same = _same_texts(job, ours, job, theirs)
+        against = f"vLLM {theirs.version}, one batch"
+        yield Measured(
+            f"same texts, {asked}", n_same, len(theirs.texts), against, "texts", None, is_least=True
+        )
+        yield _rate(asked, ours.tokens_per_second, theirs.tokens_per_second, against, None)
+
+
 def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
     """Count the texts that are the same on both sides."""
     wrote = {prompt.text: text for prompt, text in zip(job.prompts(), ours.texts, strict=True)}
@@ -121,7 +145,7 @@ def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
     )
 
 
-def _rate(name: str, ours: float, theirs: float, against: str, target: float | None) -> Measured:
+def _rate(name: str, ours: float, theirs: float | None, against: str, target: float | None) -> Measured:
     return Measured(
         f"in-context generation, {name}", ours, theirs, against, "tokens/s", target, is_least=True
     )

@@ -10,8 +10,9 @@ class Measured:
 
     name: str
     ours: float
-    baseline: float
-    """In the same unit; `against` names it."""
+    baseline: float | None
+    """In the same unit; `against` names it. None where a peer that lives elsewhere is not here: it was not
+    measured."""
     against: str
     unit: str
     target: float | None
@@ -22,13 +23,13 @@ class Measured:
     """Scaling: factor of the size, and seconds."""
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Ours divided by the baseline."""
-        return self.ours / self.baseline
+        return None if self.baseline is None else self.ours / self.baseline
 
     @property
     def met(self) -> bool | None:
-        if self.target is None:
+        if self.target is None or self.ratio is None:
             return None
         return self.ratio >= self.target if self.is_least else self.ratio <= self.target
 
@@ -37,10 +38,10 @@ class Measured:
         return {
             "name": self.name,
             "ours": round(self.ours, 4),
-            "baseline": round(self.baseline, 4),
+            "baseline": None if self.baseline is None else round(self.baseline, 4),
             "against": self.against,
             "unit": self.unit,
-            "ratio": round(self.ratio, 3),
+            "ratio": None if self.ratio is None else round(self.ratio, 3),
             "target": self.target,
             "is_least": self.is_least,
             "met": self.met,

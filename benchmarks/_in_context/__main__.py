@@ -4,7 +4,7 @@ import argparse
 
 from benchmarks._in_context.job import Job, timed
 
-SIDES = ("ours", "lm_eval", "llama_cpp")
+SIDES = ("ours", "lm_eval", "llama_cpp", "vllm")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks._in_context", description=__doc__)
 parser.add_argument("--side", choices=SIDES, default="ours")

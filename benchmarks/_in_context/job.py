@@ -92,6 +92,8 @@ class Timing:
     """Decoding steps behind the prompt: one for each new token that was read in turn."""
     n_shared_tokens: int = 0
     """Prompt tokens that all requests have in common and that were read once."""
+    version: str | None = None
+    """Version of a peer that lives in an environment of its own."""
 
     @property
     def tokens_per_second(self) -> float:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.__main__ import result_line, table
 from benchmarks.measured import Measured, within
 
 
@@ -38,3 +39,12 @@ def test_a_row_holds_what_is_written_down() -> None:
 def test_a_figure_that_promises_nothing_is_neither_reached_nor_missed() -> None:
     row = Measured("x", 3.0, 2.0, "ours in float32", "tokens/s", None, is_least=True).row()
     assert (row["ratio"], row["target"], row["met"]) == (1.5, None, None)
+
+
+def test_a_peer_that_is_not_here_is_named_as_not_measured() -> None:
+    one = Measured("x", 3.0, None, "vLLM, where `XP_VLLM` names it", "tokens/s", 1.0, is_least=True)
+    assert (one.ratio, one.met) == (None, None)
+    assert result_line(one) == "x: 3 tokens/s, vLLM, where `XP_VLLM` names it: not measured"
+    assert table([one.row() | {"date": "2026-11-30"}]).splitlines()[-1] == (
+        "| x | 3 tokens/s | vLLM, where `XP_VLLM` names it: not measured |  | ≥ 1 |  | 2026-11-30 |"
+    )
