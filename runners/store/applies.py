@@ -67,6 +67,7 @@ def at_work(root: Path, experiment: Name, study: Sha256) -> Generator[AtWork]:
     whole, own, path = locks.opened(root / "lock"), None, root / APPLIES / secrets.token_hex(8)
     try:
         locks.take_whole(root, whole, fcntl.LOCK_SH, lambda: locks.holders(root))
+        os.ftruncate(whole, 0)  # a command that was killed has no more to say
         while own is None:  # else somebody is just looking who holds it
             own = locks.take(path)
         locks.write_holder(own, path, experiment=experiment, study=study)

@@ -38,9 +38,10 @@ def holder(path: Path) -> str | None:
     """
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _describe(path.read_bytes())
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _describe(file.read())  # by its name it may be gone by now
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         pass
     return None
@@ -147,7 +148,7 @@ def hold_step(folder: Path) -> int:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             continue
         try:
@@ -168,7 +169,7 @@ def opened(path: Path) -> int:
     """Open a lock's file, which is made if need be. Raises StoreError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # but for the umask: a group may share it
     except OSError as error:
         raise unwritten(error, path) from error
 

@@ -22,7 +22,7 @@ from dsl.steps.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from dsl.values import Sha256, StepId, Value
 from runners.store.digests import Damaged
 from runners.store.row_index import may_hold, prefixes
-from runners.store.step_io import CHECKS, StepContext, whole_rows
+from runners.store.step_io import CHECKS, StepContext, changed_at, whole_rows
 from runners.store.store import Store, read_step
 
 MOST = 64
@@ -93,7 +93,7 @@ class ReuseIndex:
         self._slices: dict[StepId, tuple[StepId, ...]] = {}
         self._judging: dict[tuple[StepId, str | None], dict[StepId, None]] = {}
         folders = (
-            sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            sorted(store.steps.iterdir(), key=lambda folder: changed_at(folder) or 0.0)
             if store.steps.is_dir()
             else []
         )

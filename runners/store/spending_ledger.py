@@ -112,7 +112,7 @@ class Ledger:
         """Hold the file's lock; what others have written is read by then, and half a line cut off."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise unwritten(error, self.path) from error
         try:

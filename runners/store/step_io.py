@@ -204,6 +204,14 @@ def write_codes(folder: Path, codes: Iterable[str]) -> None:
     write_json(folder / CODE, {"fingerprints": sorted(codes)})
 
 
+def changed_at(path: Path) -> float | None:
+    """Return the time of a path's last change; None where another apply has moved it away meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
 def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
     """Write a small file aside, then move it: it is there whole or not at all, after a power cut too."""
     text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)

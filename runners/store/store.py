@@ -50,7 +50,7 @@ from runners.store.applies import Claims, alive
 from runners.store.digests import describe
 from runners.store.disk_errors import unwritten
 from runners.store.spending_ledger import Ledger
-from runners.store.step_io import rewrite_rows, write_json
+from runners.store.step_io import changed_at, rewrite_rows, write_json
 
 _PATIENCE_SECONDS = 60.0
 """Patience with another process that writes a record of the store: it takes a moment."""
@@ -364,7 +364,7 @@ class Store:
     def _last_sign_of_life(self, run: Run) -> float:
         """Seconds from an attempt's start to the last change of a file in its folder."""
         folder = self.unfinished_folder(run.step_id)
-        last = max((path.stat().st_mtime for path in folder.glob("*")), default=0.0)
+        last = max((changed_at(path) or 0.0 for path in folder.glob("*")), default=0.0)
         return max(0.0, last - datetime.datetime.fromisoformat(run.started_at).timestamp())
 
     def holder(self) -> str | None:

@@ -79,6 +79,8 @@ class Pace:
     running: dict[StepId, Running] = field(default_factory=dict[StepId, Running])
     over: dict[StepId, str] = field(default_factory=dict[StepId, str])
     """Step -> `done`, `failed`, `stopped` or `skipped`."""
+    awaited: dict[StepId, str] = field(default_factory=dict[StepId, str])
+    """Step that another apply is making -> the description of that one."""
     _took: dict[Key, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT)))
     """Seconds that the last finished steps took, the load of a model left out."""
     _loads: list[float] = field(default_factory=list[float])
@@ -87,6 +89,7 @@ class Pace:
     """Process -> the model that it has loaded."""
 
     def take(self, event: events.Event) -> None:
+        self.awaited.pop(event.step_id, None)
         match event:
             case events.Started():
                 model = self._keys[event.step_id].model
@@ -108,7 +111,7 @@ class Pace:
             case events.Shared():
                 self.over[event.step_id] = "done"
             case events.Awaited():
-                pass
+                self.awaited[event.step_id] = event.by
 
     def share(self, step_ids: tuple[StepId, ...]) -> float:
         """Part of the work of some steps that is done, from 0 to 1, each counted by its kind's weight."""

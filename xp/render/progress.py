@@ -108,7 +108,7 @@ class Groups:
             n_steps, n_over = len(self.pace.diff.todo), len(self.pace.over)
             if n_steps:
                 table.add_row(Text("all"), self._bar(self.pace.diff.todo), f"{n_over}/{n_steps} steps")
-            return Group(table, Text(self._time(), style="dim"))
+            return Group(table, *(Text(line, style="dim", no_wrap=True) for line in self._below()))
 
     def _shown(self) -> list[str]:
         """Groups that have room, in their order: what is at work before what waits, both before what is
@@ -120,7 +120,7 @@ class Groups:
                 return 0
             return 2 if self.pace.over.keys() >= {*step_ids} else 1
 
-        room = max(1, self.console.height - 4)
+        room = max(1, self.console.height - 4 - len({*self.pace.awaited.values()}))
         if len(self.groups) <= room:
             return list(self.groups)
         first = set(sorted(self.groups, key=urgency)[:room])
@@ -135,6 +135,8 @@ class Groups:
         ended = [self.pace.over[step_id] for step_id in step_ids if step_id in self.pace.over]
         if at_work:
             state = Text(self._at_work(at_work[0]))
+        elif not self.pace.awaited.keys().isdisjoint(step_ids):
+            state = Text("made by another apply", style="dim")
         elif len(ended) < len(step_ids):
             state = Text("waiting", style="dim")
         else:
@@ -150,6 +152,11 @@ class Groups:
             return "loading the model"
         rows = f" {one.done}/{one.total}" if one.total else ""
         return VERBS[self.pace.diff.plan.steps[step_id].kind] + rows
+
+    def _below(self) -> list[str]:
+        """Return the time, and whom the steps wait for that other applies make."""
+        by = dict.fromkeys(self.pace.awaited.values())
+        return [self._time(), *(one_line(f"waiting for another apply, {other}") for other in by)]
 
     def _time(self) -> str:
         so_far = f"{_clock(monotonic() - self.since)} so far"

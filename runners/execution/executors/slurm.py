@@ -114,8 +114,9 @@ class _Drive:
 
         Raises XpError.
         """
-        at_work = alive(self._store.root)
-        for place in sorted(self._all.glob("*")):
+        places = sorted(self._all.glob("*"))
+        at_work = alive(self._store.root)  # asked after they were listed: of those, none can begin now
+        for place in places:
             if place.name not in at_work:
                 for array in sorted(place.glob("xp-*")):
                     slurm.cancel(f"--name={array.name}")

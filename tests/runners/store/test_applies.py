@@ -10,7 +10,7 @@ import pytest
 
 from dsl.errors import StoreError, StoreLocked
 from runners.store.applies import Claims, alive, at_work, clear_killed
-from runners.store.locks import hold_store, holders
+from runners.store.locks import hold_store, holders, is_left
 
 ASKED, OTHER = "0" * 64, "1" * 64
 
@@ -137,3 +137,11 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"), at_work(tmp_path / "file", "one", ASKED):
         pass
+
+
+def test_what_a_killed_command_left_of_its_lock_is_settled_by_the_next_apply(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text('{"pid": 1}')
+    assert is_left(tmp_path)
+    with at_work(tmp_path, "one", ASKED):
+        pass
+    assert not is_left(tmp_path)

@@ -1,5 +1,6 @@
 """The store's lock beside processes that look who holds it, as `xp status` and `xp view` do."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsl.errors import StoreLocked
-from runners.store.locks import hold_store, holder
+from runners.store.locks import drop, hold_step, hold_store, holder, take
 
 LOOKS = (
     "import pathlib, sys; from runners.store.locks import holder; print(flush=True)\nwhile True: holder({})"
@@ -59,3 +60,36 @@ def test_other_machines_are_told_at_once_who_holds_the_store(
     with hold_store(tmp_path):
         assert synced == [(tmp_path / "lock").read_bytes()]
     assert str(os.getpid()).encode() in synced[0]
+
+
+def test_a_holder_that_drops_its_file_while_one_looks_is_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock = tmp_path / "step", fcntl.flock
+    handle = take(path)
+    assert handle is not None
+
+    def drop_meanwhile(file: int, how: int) -> None:
+        try:
+            flock(file, how)
+        except BlockingIOError:
+            drop(handle, path)
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", drop_meanwhile)
+    assert (holder(path) or "").startswith(f"process {os.getpid()} on ")
+    assert not path.exists()
+
+
+def test_locks_are_a_group_s_where_its_umask_says_so(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        handles = [take(tmp_path / "claims" / "data-1"), hold_step(tmp_path / "data-1.tmp")]
+        with hold_store(tmp_path):
+            pass
+    finally:
+        os.umask(before)
+    for name in ("lock", "claims/data-1", "data-1.tmp/.lock"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o664, name
+    for handle in filter(None, handles):
+        os.close(handle)

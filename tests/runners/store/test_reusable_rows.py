@@ -185,3 +185,10 @@ def test_reference_steps_of_the_same_model_are_reused_whichever_pairs_they_draw(
     alike = [reference(rows=5, seed=0), reference(rows=5, seed=1), reference(prompt=OTHER_CHAT)]
     put(store, *alike, reference(revision="2"), generate(1))
     assert set(named(store, reference())) == {step_id(step) for step in alike}
+
+
+def test_a_step_that_another_apply_moves_while_steps_are_listed_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "generate-0000000000000000.tmp").symlink_to("moved")
+    step = generate(1)
+    assert ReuseIndex(Store(tmp_path)).folders_for(step_id(step), step) == ()

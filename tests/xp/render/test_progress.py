@@ -8,7 +8,7 @@ from rich.console import Console
 
 from dsl.data.records import Outcome
 from dsl.plan.diff import Diff
-from runners.execution.events import Ended, Event, Progress, Skipped, Started
+from runners.execution.events import Awaited, Ended, Event, Progress, Shared, Skipped, Started
 from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import diff_of, write_study
 from xp.render import progress
@@ -137,6 +137,17 @@ def test_on_a_terminal_there_is_a_line_for_each_method_and_language_with_what_it
         "zero_shot en 1 failed, 1 skipped",
         "all 3/3 steps",
     ]
+
+
+def test_on_a_terminal_a_step_that_another_apply_makes_says_so_and_whose_it_is(planned: Diff) -> None:
+    data, generate, _ = planned.todo
+    events: list[Event] = [Shared(data), Awaited(generate, "process 7 on node1 (xp\x1b[31m apply)")]
+    shown = lines_on_a_terminal(planned, events)
+    assert any("made by another apply" in line for line in shown)
+    assert "process 7 on node1" in shown[-1]
+    assert "\x1b[31m" not in shown[-1]
+    taken_over = lines_on_a_terminal(planned, [*events, Started(generate, "2026-01-02T03:04:06+00:00", 7)])
+    assert not any("another apply" in line for line in taken_over)
 
 
 def test_models_are_named_where_there_are_several_and_what_has_no_room_is_counted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from runners.execution.events import Ended, Event, Progress, Started
 from runners.execution.executors import _slurm_cluster
 from runners.execution.executors import slurm as executor
 from runners.execution.executors._slurm_job import Job, Message
-from runners.store.applies import at_work
+from runners.store.applies import alive, at_work
 from runners.store.store import Store
 from tests.xp.small_study import plan_of, write_study
 
@@ -244,3 +244,19 @@ def test_jobs_of_a_killed_apply_are_cancelled_and_those_of_one_at_work_are_not(
         assert [place.name for place in (store / "slurm" / other.name).iterdir()] == [
             f"xp-data-of-{other.name}"
         ]
+
+
+def test_jobs_of_an_apply_that_begins_while_those_of_killed_ones_are_cancelled_are_let_be(
+    fake: Fake, data: dict[str, Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "store" / "slurm" / "begun" / "xp-data-of-begun"
+
+    def alive_as_one_begins(root: Path) -> frozenset[str]:
+        found = alive(root)
+        begun.mkdir(parents=True)
+        return found
+
+    monkeypatch.setattr(executor, "alive", alive_as_one_begins)
+    fake.say(1, "0|FAILED\n")
+    run(first_of(data), tmp_path)
+    assert begun.is_dir()
