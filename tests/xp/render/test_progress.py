@@ -146,8 +146,8 @@ def test_on_a_terminal_a_step_that_another_apply_makes_says_so_and_whose_it_is(p
     assert any("made by another apply" in line for line in shown)
     assert "process 7 on node1" in shown[-1]
     assert "\x1b[31m" not in shown[-1]
-    taken_over = lines_on_a_terminal(planned, [*events, Started(generate, "2026-01-02T03:04:06+00:00", 7)])
-    assert not any("another apply" in line for line in taken_over)
+    begun_here = lines_on_a_terminal(planned, [*events, Started(generate, "2026-01-02T03:04:06+00:00", 7)])
+    assert not any("another apply" in line for line in begun_here)
 
 
 def test_models_are_named_where_there_are_several_and_what_has_no_room_is_counted(tmp_path: Path) -> None:
