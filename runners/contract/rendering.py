@@ -7,6 +7,7 @@ from typing import Any
 
 from dsl.data.records import Prompt
 from dsl.engines.transformers import Weights
+from dsl.errors import DataError
 from dsl.steps.identity import Canonical, digest
 from dsl.steps.prompt_forms import ChatPrompt
 from dsl.steps.steps import GenerateStep, Step
@@ -54,11 +55,18 @@ def weights_named(name: str, steps: Iterable[Step], *, is_chat: bool) -> tuple[W
 def difference(rendering: Rendering, tokenizer: Any) -> Iterator[Finding]:
     """Compare a server's tokens with those of the same prompt here, and tell where they part.
 
-    A template that prints the day is no error: here that is always the same day.
-
-    Raises DataError where the tokenizer's template refuses the prompt.
+    A template that prints the day is no error: here that is always the same day. Nor is one that refuses the
+    prompt here: where a step of the study asks that, its own check says so.
     """
-    there, here = rendering.tokens, tuple(token_ids(tokenizer, rendering.prompt))
+    there = rendering.tokens
+    try:
+        here = tuple(token_ids(tokenizer, rendering.prompt))
+    except DataError as error:
+        message = (
+            f"{rendering.what}, as the server of {rendering.name} reads it, is compared with nothing here"
+        )
+        yield Finding(level="warning", message=f"{message}: {error}")
+        return
     if there == here:
         return
     at = next(place for place, (one, other) in enumerate(zip_longest(there, here)) if one != other)
@@ -86,7 +94,18 @@ def _shown(tokenizer: Any, ids: tuple[int, ...]) -> str:
 def _is_named(weights: Weights, name: str) -> bool:
     """Compare a served name with that of weights: a folder by its whole path, since `model` is many."""
     known = (weights.hub, weights.package, weights.file)
-    return name == weights.path or _bare(name) in {_bare(one) for one in known if one}
+    return name == weights.path or any(_is_same(name, one) for one in known if one)
+
+
+def _is_same(name: str, other: str) -> bool:
+    """Compare the last parts of two names, and their owners on a hub where both have one."""
+    owners = {_owner(name), _owner(other)} - {None}
+    return _bare(name) == _bare(other) and len(owners) <= 1
+
+
+def _owner(name: str) -> str | None:
+    parts = PurePosixPath(name).parts
+    return parts[0].casefold() if len(parts) == 2 and parts[0] != "/" else None
 
 
 def _bare(name: str) -> str:

@@ -17,6 +17,7 @@ from runners.execution.executors._process import Attempt
 from runners.execution.executors._queue import Queue
 from runners.execution.worker import Task
 from runners.store.disk_errors import unwritten
+from runners.store.store import Finished
 
 Unit = tuple[StepId, range | None]
 """A step, or one shard of it."""
@@ -161,6 +162,8 @@ class Units:
             outcomes = [split.outcomes[part] for part in split.parts]
             step, store = self._queue.steps[step_id], self._queue.store
             return now.done(shards.combine(step_id, step, store, split.parts, outcomes))
+        except Finished as found:
+            return now.done(found.outcome)
         except OSError as error:
             full = unwritten(error, self._queue.store.unfinished_folder(step_id))
             self._queue.on_event(now.failed(str(full)))

@@ -147,6 +147,17 @@ def test_a_template_that_prints_the_day_is_a_warning(tmp_path: Path) -> None:
     assert "prints the day" in finding.message
 
 
+def test_a_question_that_a_template_here_refuses_is_not_compared_and_stops_nothing(tmp_path: Path) -> None:
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    here = Weights(path=str(saved(tmp_path / "refuses", llama(BYTES + 3), chatml(refuses))))
+    (finding,) = found(
+        tmp_path, vllm(chatml(CHATML)), trains(chat_form(), here), is_judge=True, name=str(here.path)
+    )
+    assert finding.level == "warning"
+    assert "a judge's question, as" in finding.message
+    assert "the chat template refuses a conversation of system, user: no system" in finding.message
+
+
 def test_a_template_that_nothing_here_uses_is_a_warning_and_weights_of_another_name_are_not_compared(
     tmp_path: Path, weights: Weights
 ) -> None:
@@ -214,6 +225,8 @@ def test_a_server_without_a_template_is_quoted(tmp_path: Path) -> None:
         ("/models/final", Weights(path="/models/final"), True),
         ("final", Weights(path="/models/final"), False),
         ("other/model-7b", Weights(hub="org/model-1b"), False),
+        ("other/model-1b", Weights(hub="org/model-1b"), False),
+        ("/models/model-1b", Weights(hub="org/model-1b"), True),
     ],
 )
 def test_weights_are_known_by_their_name_on_the_hub_by_a_file_or_by_a_whole_path(
