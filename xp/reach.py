@@ -23,9 +23,11 @@ from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
+from dsl.steps.training_settings import Training
 from dsl.values import as_written
 from runners.http.server import Call, Server, call_of
 from runners.serving.vllm import program
+from runners.training.reports import check_reported
 
 _FEW_FILES = 3
 """Files of one folder that are named one by one."""
@@ -40,6 +42,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
             yield f"loads {model.hub} from the Hugging Face hub"
     yield from remote_code(steps)
     yield from _started(steps)
+    yield from dict.fromkeys(_reported(steps))
     yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in servers(steps):
@@ -73,6 +76,18 @@ def _started(steps: Iterable[Step]) -> Iterator[str]:
             program()
         except XpError as error:
             yield f"not ready: {error}"
+
+
+def _reported(steps: Iterable[Step]) -> Iterator[str]:
+    """Lines on the packages that training reports its metrics to."""
+    for step in steps:
+        training = step.__dict__.get("training")
+        if isinstance(training, Training) and training.report_to is not None:
+            yield f"reports the metrics of training to {training.report_to}"
+            try:
+                check_reported(training)
+            except XpError as error:
+                yield f"not ready: {error}"
 
 
 def sources(steps: Iterable[Step]) -> Iterator[Source]:

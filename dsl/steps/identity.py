@@ -52,7 +52,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
             "usd_per_million_prompt_tokens",
         },
     ),
-    "Training": frozenset({"save_steps"}),
+    "Training": frozenset({"save_steps", "report_to"}),
     "StopWhen": frozenset({"contrast"}),
 }
 """Class (a plugin's `Settings` by its module) -> fields that cannot change a result."""

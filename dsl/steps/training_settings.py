@@ -102,9 +102,14 @@ class Training(Value):
     early_stopping_patience: int | None = Field(default=None, ge=1)
     """Evaluations without a better one after which training stops. Without it, it goes on to the end."""
 
+    report_to: Literal["trackio", "wandb"] | None = None
+    """Send the metrics to trackio or W&B, too, as they are logged. The package's own environment variables
+    say to which project, and what leaves the machine. Not part of the identity."""
+
     def as_trl(self) -> dict[str, object]:
         """Keyword arguments that all of TRL's configurations take, but those of validation."""
-        return self.model_dump(exclude={"pure_bf16", "padding_free", "assistant_only_loss", *EVALUATION})
+        left_out = {"pure_bf16", "padding_free", "assistant_only_loss", *EVALUATION}
+        return {**self.model_dump(exclude=left_out), "report_to": self.report_to or "none"}
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
         """The weights in the precision in which they are trained.

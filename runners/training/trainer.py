@@ -31,6 +31,7 @@ from runners.store.step_io import (
     write_json,
 )
 from runners.training.recorder import WHOLE, recorder
+from runners.training.reports import check_reported
 from runners.training.rows import Counts
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def arguments(step: TuningStep, loaded: Loaded, out: Path) -> dict[str, Any]:
     from transformers import TrainingArguments
 
     training = step.training
+    check_reported(training)
 
     settings = training.as_trl() | {"bf16": uses_bf16(loaded.device, wanted=training.bf16)}
     if (
@@ -102,7 +104,6 @@ def arguments(step: TuningStep, loaded: Loaded, out: Path) -> dict[str, Any]:
         "save_total_limit": 2 if step.validation is None else 3,  # the best, a whole one, one being written
         "logging_strategy": "steps",
         "logging_nan_inf_filter": False,
-        "report_to": "none",
         "disable_tqdm": True,
         **(_evaluation(training) if step.validation is not None else {}),
     }

@@ -301,6 +301,7 @@ WHY_NOT = {
     "SystemOne.base_url": "where a revision says what is served",
     "SystemOne.server": "where a revision says what is served",
     "Training.save_steps": "from where a killed run goes on",
+    "Training.report_to": "where the same metrics are shown, too",
 }
 """Field that does not count -> the reason. Said a second time here, so that no field gets on the list by an
 oversight."""
