@@ -92,7 +92,7 @@ def check_served(
             rendering = Rendering(
                 name=settings.name,
                 weights=named[0],
-                is_used=named[1],
+                is_used=named[1] and one is not _OF_A_JUDGE,
                 what=one.what,
                 prompt=one.prompt,
                 tokens=tuple(read.tokens),

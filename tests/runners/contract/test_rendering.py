@@ -148,14 +148,14 @@ def test_a_template_that_prints_the_day_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_question_that_a_template_here_refuses_is_not_compared_and_stops_nothing(tmp_path: Path) -> None:
-    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    refuses = "{{ raise_exception('not these') }}"
     here = Weights(path=str(saved(tmp_path / "refuses", llama(BYTES + 3), chatml(refuses))))
     (finding,) = found(
         tmp_path, vllm(chatml(CHATML)), trains(chat_form(), here), is_judge=True, name=str(here.path)
     )
     assert finding.level == "warning"
     assert "a judge's question, as" in finding.message
-    assert "the chat template refuses a conversation of system, user: no system" in finding.message
+    assert "the chat template refuses a conversation of system, user: not these" in finding.message
 
 
 def test_a_template_that_nothing_here_uses_is_a_warning_and_weights_of_another_name_are_not_compared(
@@ -199,6 +199,7 @@ def test_the_server_of_a_judge_is_asked_about_a_question_of_two_messages(
         is_judge=True,
         name=str(weights.path),
     )
+    assert finding.level == "warning", "no step of the study asks that"
     assert f"the server of {weights.path} reads a judge's question otherwise than" in finding.message
     (finding,) = found(tmp_path, (None, None), is_judge=True)
     assert "tells no tokens (404: " in finding.message
