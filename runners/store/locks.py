@@ -146,10 +146,12 @@ def hold_step(folder: Path) -> int:
     """
     patience = time.monotonic() + ORPHAN_SECONDS
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # moved away as it was looked at
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,12 +4,13 @@ import contextlib
 import json
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
-from runners.store.store import Store
+from runners.store import applies
 from tests.xp.small_study import write_study
 from xp.cli import app
 from xp.plan.published import PublishedPlan, plan_schema
@@ -79,11 +80,11 @@ def test_a_saved_plan_is_refused_where_spec_or_data_moved_and_says_which(
 def test_what_moves_after_a_saved_plan_was_read_is_seen_once_the_store_is_locked(
     moved: str, said: str, spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved, lock, is_first = spec.parent / "p.json", Store.lock, iter((True,))
+    saved, at_work, is_first = spec.parent / "p.json", applies.at_work, iter((True,))
     plan(spec, "--out", str(saved))
 
     @contextlib.contextmanager
-    def moved_before(self: Store) -> Generator[None]:
+    def moved_before(*study: Any) -> Generator[applies.AtWork]:
         if next(is_first, False):
             match moved:
                 case "small.yaml":
@@ -92,10 +93,10 @@ def test_what_moves_after_a_saved_plan_was_read_is_seen_once_the_store_is_locked
                     edit(spec.parent / moved, "Wie viel", "Wieviel")
                 case _:
                     assert apply(spec).exit_code == 0
-        with lock(self):
-            yield
+        with at_work(*study) as applying:
+            yield applying
 
-    monkeypatch.setattr(Store, "lock", moved_before)
+    monkeypatch.setattr("xp.apply.at_work", moved_before)
     refused = apply(spec, saved)
     assert refused.exit_code == 2, refused.output
     assert said.format(folder=spec.parent) in refused.stderr
