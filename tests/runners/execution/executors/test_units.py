@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.records import Outcome
 from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.events import Awaited, Ended, Event, Progress, Skipped, Started
@@ -11,7 +12,7 @@ from runners.execution.executors import _queue
 from runners.execution.executors._queue import Queue
 from runners.execution.executors._units import Unit, Units
 from runners.store.applies import Claims
-from runners.store.store import Store
+from runners.store.store import Finished, Store
 from tests.xp.small_study import plan_of, step_ids, write_study
 
 
@@ -125,3 +126,19 @@ def test_a_step_of_another_apply_is_no_unit_until_that_one_lets_go_of_it(
     handed.units.end((handed.generate, range(4)), handed.failed((handed.generate, range(4))))
     assert other.take(handed.generate), "a step is let go of when its attempt is over"
     other.drop_all()
+
+
+def test_a_step_that_somebody_else_has_finished_when_its_shards_are_is_done(
+    handed: Handed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Outcome(step_id=handed.generate, seconds=1.0, n_rows=10)
+
+    def combine(*_: object) -> Outcome:
+        raise Finished(theirs)
+
+    monkeypatch.setattr("runners.execution.shards.combine", combine)
+    for unit in [handed.next() for _ in range(3)]:
+        ended = Ended(unit[0], "2026-01-01T00:00:00.000001+00:00", 1, 1.0, "done", outcome=theirs)
+        handed.begin(unit)
+        handed.units.end(unit, ended)
+    assert [(e.status, e.outcome) for e in handed.events if isinstance(e, Ended)] == [("done", theirs)]

@@ -183,3 +183,13 @@ def test_a_model_with_a_decision_head_is_left_to_transformers(tmp_path: Path) ->
         shutil.copy(TINY / name, tmp_path / "jev" / name)
     with pytest.raises(DataError, match="a head of its own, which vLLM does not serve"):
         decided(Settings(path=str(tmp_path / "jev")), ASKED, Tools(no_model, tmp_path))
+
+
+def test_a_model_that_decides_by_an_adapter_of_its_own_is_left_to_transformers(
+    tmp_path: Path, asked: Path
+) -> None:
+    folder = shutil.copytree(TINY, tmp_path / "adapted")
+    (folder / "decision.json").write_text(json.dumps({"adapter": "decide"}), "utf-8")
+    with pytest.raises(DataError, match="an adapter of its own, which vLLM does not serve"):
+        decided(Settings.model_validate({**SERVED, "path": str(folder)}), ASKED, Tools(no_model, tmp_path))
+    assert not asked.exists()
