@@ -41,7 +41,7 @@ def attempt(
     step_id: StepId,
     step: Step,
     store: Store,
-    reuse_from: tuple[Path, ...],
+    reuse_from: tuple[StepId, ...],
     report: Callable[[int, int], None],
     *,
     to_log: bool,
@@ -73,7 +73,7 @@ def attempt(
             context = StepContext(
                 folders,
                 store.cache,
-                reuse_from,
+                tuple(f"{store.steps}/{other}" for other in reuse_from),
                 telling,
                 shards.earlier(store, step_id, part),
                 part,

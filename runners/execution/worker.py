@@ -42,7 +42,8 @@ class Task(Value):
 
     step_id: StepId
     step: AnyStep
-    reuse_from: tuple[Path, ...] = ()
+    reuse_from: tuple[StepId, ...] = ()
+    """Steps whose rows it can reuse."""
     part: tuple[int, int] | None = None
     """The first of its examples and the one after the last, where a shard of the step is meant."""
     n_processes: int = 1

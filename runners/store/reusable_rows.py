@@ -26,7 +26,7 @@ from runners.store.step_io import CHECKS, StepContext, changed_at, whole_rows
 from runners.store.store import Store, read_step
 
 MOST = 64
-"""Folders named of the close ones, and of the others."""
+"""Steps named of the close ones, and of the others."""
 
 SPENT = ("seconds", "usd")
 """Fields of a row that count once, in the step that made it."""
@@ -53,17 +53,31 @@ def reuse_rows(
         wanted: row key -> the places in the step that it is the key of.
     """
     missing, begin = dict(wanted), prefixes(wanted)
-    own = (out, *context.earlier)
-    for folder in (*own, *context.reuse_from):
+    for folder in (out, *context.earlier):
         if not missing:
             return
-        if folder not in own and not may_hold(folder / file, begin, context.cache):
-            continue
-        unspent = {} if folder in own else dict.fromkeys(name for name in SPENT if name in kind.model_fields)
         for row in reusable_rows(folder / file, kind, missing):
             if row.row_key in missing and is_valid(row):
                 for place in missing.pop(row.row_key):
+                    yield place, row
+    unspent = dict.fromkeys(name for name in SPENT if name in kind.model_fields)
+    for folder in context.reuse_from:
+        if not missing:
+            return
+        path = _rows_in(folder, file, begin, context.cache)
+        for row in reusable_rows(Path(path), kind, missing) if path else ():
+            if row.row_key in missing and is_valid(row):
+                for place in missing.pop(row.row_key):
                     yield place, row.model_copy(update=unspent)
+
+
+def _rows_in(folder: str, file: str, wanted: frozenset[int], cache: Path) -> str | None:
+    """Return the path of a step's rows, finished or not; None where none of them can be wanted."""
+    try:
+        path = f"{folder}/{file}"
+        return path if may_hold(path, wanted, cache) else None
+    except FileNotFoundError:
+        return f"{folder}.tmp/{file}"
 
 
 def reusable_rows(path: Path, row: type[AnyRow], keys: Container[str] | None = None) -> Iterator[AnyRow]:
@@ -115,10 +129,10 @@ class ReuseIndex:
                 index.setdefault(key, {}).pop(step_id, None)
                 index[key][step_id] = None
 
-    def folders_for(
+    def steps_for(
         self, step_id: StepId, step: Step, busy: frozenset[StepId] = frozenset()
-    ) -> tuple[Path, ...]:
-        """Return the folders to look in, most promising first; not those that are being written (`busy`)."""
+    ) -> tuple[StepId, ...]:
+        """Return the steps to look in, most promising first; not those that are being written (`busy`)."""
         if not self._store.is_shared:
             return ()
         close = self._close.get(self._close_key(step) or "", {})
@@ -126,8 +140,7 @@ class ReuseIndex:
         named = dict.fromkeys(
             [*self._of_slices(step), *islice(reversed(close), MOST), *islice(reversed(alike), MOST)]
         )
-        folders = [self._folder(other) for other in named if other != step_id and other not in busy]
-        return tuple(folder for folder in folders if folder is not None)
+        return tuple(other for other in named if other != step_id and other not in busy)
 
     def _of_slices(self, step: Step) -> Iterator[StepId]:
         """Yield the judge steps of the slices that a judge step's answers were put together of."""
@@ -140,12 +153,6 @@ class ReuseIndex:
         # else the same settings would give other results today
         if step is not None and identity.step_id(step) == step_id:
             self.add(step_id, step)
-
-    def _folder(self, step_id: StepId) -> Path | None:
-        for folder in (self._store.step_folder(step_id), self._store.unfinished_folder(step_id)):
-            if folder.exists():
-                return folder
-        return None
 
     def _close_key(self, step: Step) -> str | None:
         if isinstance(step, GenerateStep):

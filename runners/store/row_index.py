@@ -22,35 +22,50 @@ _N_DIGITS = 16
 _HEAD = struct.Struct("<QQQQ")
 """Size, time of change and inode of the file, and the CRC-32 of what follows."""
 
+_Mark = tuple[int, int, int]
+_MOST_FILES, _MOST_ROWS = 1024, 1000
+"""Limits of the indexes that a process keeps: those of the small files that step after step looks into, 8 MB
+at most."""
+_kept: dict[str, tuple[_Mark, "array[int]"]] = {}
+
 
 def prefixes(keys: Iterable[str]) -> frozenset[int]:
     """Return the beginnings of row keys, as the index has them."""
     return frozenset(int(key[:_N_DIGITS], 16) for key in keys)
 
 
-def may_hold(path: Path, wanted: frozenset[int], cache: Path) -> bool:
-    """Test whether a file of rows can hold one of the wanted keys.
+def may_hold(path: str, wanted: frozenset[int], cache: Path) -> bool:
+    """Test whether a finished step's file of rows can hold one of the wanted keys.
 
-    It can, too, where it is of an unfinished step, or where it cannot be indexed.
+    It can, too, where it cannot be indexed. Raises FileNotFoundError where there is none.
     """
-    if path.parent.suffix == ".tmp":
-        return True
     try:
-        stat = path.stat()
+        stat = os.stat(path)
         mark = stat.st_size, stat.st_mtime_ns, stat.st_ino
-        at = cache / FOLDER / path.parent.name
-        found = _read(at, mark)
-        if found is None:
-            found = _keys(path)
-            _write(at, mark, found)
+        known = _kept.get(path)
+        found = known[1] if known is not None and known[0] == mark else _indexed(path, mark, cache)
         return not wanted.isdisjoint(found)
     except FileNotFoundError:
-        return False
+        raise
     except (OSError, ValueError):
         return True
 
 
-def _read(path: Path, mark: tuple[int, int, int]) -> "array[int] | None":
+def _indexed(path: str, mark: _Mark, cache: Path) -> "array[int]":
+    """Read a file's index, or make it. Raises OSError, ValueError."""
+    at = cache / FOLDER / os.path.basename(os.path.dirname(path))
+    found = _read(at, mark)
+    if found is None:
+        found = _keys(path)
+        _write(at, mark, found)
+    if len(found) <= _MOST_ROWS:
+        if len(_kept) >= _MOST_FILES:
+            del _kept[next(iter(_kept))]
+        _kept[path] = mark, found
+    return found
+
+
+def _read(path: Path, mark: _Mark) -> "array[int] | None":
     """Return the keys of a file with this mark; None where they are not known."""
     with contextlib.suppress(OSError, ValueError, struct.error):
         content = path.read_bytes()
@@ -60,7 +75,7 @@ def _read(path: Path, mark: tuple[int, int, int]) -> "array[int] | None":
     return None
 
 
-def _write(path: Path, mark: tuple[int, int, int], keys: "array[int]") -> None:
+def _write(path: Path, mark: _Mark, keys: "array[int]") -> None:
     """Write keys aside, then move them; what cannot be written is made again."""
     content = keys.tobytes()
     with contextlib.suppress(OSError):
@@ -70,10 +85,10 @@ def _write(path: Path, mark: tuple[int, int, int], keys: "array[int]") -> None:
         aside.replace(path)
 
 
-def _keys(path: Path) -> "array[int]":
+def _keys(path: str) -> "array[int]":
     """Read the keys of a file's rows. Raises ValueError where a line does not begin with its key."""
     keys, begin, end = array("Q"), len(KEY), len(KEY) + _N_DIGITS
-    with path.open("rb") as lines:
+    with open(path, "rb") as lines:
         for line in lines:
             if not line.startswith(KEY):
                 raise ValueError(f"{path}: a line does not begin with its key")

@@ -46,9 +46,9 @@ class StepContext:
     """Each input step's finished folder."""
     cache: Path
     """For what can be made again, such as converted weights; shared by all steps of the store."""
-    reuse_from: tuple[Path, ...] = ()
-    """Folders of other steps of the same kind, finished or not, whose rows can be reused: the most promising
-    first."""
+    reuse_from: tuple[str, ...] = ()
+    """Other steps of the same kind whose rows can be reused, the most promising first: each by the folder
+    that it has once it is finished. As text, since they are many for a step of few rows."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
     earlier: tuple[Path, ...] = ()

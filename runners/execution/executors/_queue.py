@@ -60,11 +60,10 @@ class Queue:
     ) -> Task:
         """Return a step, or a shard of it, as a worker is handed it; `busy` steps are being written."""
         step = self.steps[step_id]
-        folders = self._reuse_index.folders_for(step_id, step, frozenset(busy))
         return Task(
             step_id=step_id,
             step=cast("AnyStep", step),
-            reuse_from=folders,
+            reuse_from=self._reuse_index.steps_for(step_id, step, frozenset(busy)),
             part=part,
             n_processes=self.n_processes(step_id),
             charge=self.store.charge,

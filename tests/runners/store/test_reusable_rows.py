@@ -57,7 +57,7 @@ def put(store: Store, *steps: Step, is_done: bool = True) -> None:
 
 
 def named(store: Store, step: Step) -> list[str]:
-    return [folder.name for folder in ReuseIndex(store).folders_for(step_id(step), step)]
+    return [*ReuseIndex(store).steps_for(step_id(step), step)]
 
 
 def test_an_empty_store_has_nothing_to_reuse(tmp_path: Path) -> None:
@@ -90,11 +90,9 @@ def test_those_with_the_same_prompt_come_first_and_the_newest_of_them_before_all
 def test_unfinished_attempts_are_reused_unless_they_are_being_written(tmp_path: Path) -> None:
     store, unfinished = Store(tmp_path), generate(1)
     put(store, unfinished, is_done=False)
-    assert named(store, generate(2)) == [f"{step_id(unfinished)}.tmp"]
+    assert named(store, generate(2)) == [step_id(unfinished)]
     assert (
-        ReuseIndex(store).folders_for(
-            step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)})
-        )
+        ReuseIndex(store).steps_for(step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)}))
         == ()
     )
 
@@ -119,11 +117,9 @@ def test_a_step_that_ended_since_is_reused_too(tmp_path: Path) -> None:
     store = Store(tmp_path)
     reuse_from = ReuseIndex(store)
     put(store, generate(1))
-    assert reuse_from.folders_for(step_id(generate(2)), generate(2)) == ()
+    assert reuse_from.steps_for(step_id(generate(2)), generate(2)) == ()
     reuse_from.add(step_id(generate(1)), generate(1))
-    assert reuse_from.folders_for(step_id(generate(2)), generate(2)) == (
-        store.step_folder(step_id(generate(1))),
-    )
+    assert reuse_from.steps_for(step_id(generate(2)), generate(2)) == (step_id(generate(1)),)
 
 
 def test_a_step_of_a_version_that_would_give_other_results_is_not_reused(
@@ -191,4 +187,4 @@ def test_a_step_that_another_apply_moves_while_steps_are_listed_is_passed_over(t
     (tmp_path / "steps").mkdir()
     (tmp_path / "steps" / "generate-0000000000000000.tmp").symlink_to("moved")
     step = generate(1)
-    assert ReuseIndex(Store(tmp_path)).folders_for(step_id(step), step) == ()
+    assert ReuseIndex(Store(tmp_path)).steps_for(step_id(step), step) == ()
