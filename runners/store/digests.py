@@ -32,14 +32,18 @@ _NO_RESULT = {OUTCOME, "log.txt", "code.json", ".lock", MARKER}
 _UNREAD = {"step.json", "metrics.jsonl"}
 """Files that no other step reads."""
 
+_BLOCK = 2**20
+"""Bytes that are read at a time."""
+
 INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
 """Fields that differ between two makings of the same row."""
 
 
 def describe(folder: Path) -> dict[str, WrittenFile]:
     """Digests and row counts of a step's files, by their path in its folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _NO_RESULT)
-    return {str(path.relative_to(folder)): _describe(path) for path in files}
+    top = f"{folder}/"
+    files = [f"{at}/{name}" for at, _, names in os.walk(folder) for name in names if name not in _NO_RESULT]
+    return {path.removeprefix(top): _describe(path) for path in sorted(files) if os.path.isfile(path)}
 
 
 def content(files: Mapping[str, WrittenFile]) -> Sha256:
@@ -144,7 +148,7 @@ class Checks:
         Raises:
             Damaged: as `check`.
         """
-        outcome = _outcome(Path(folder)) if self.check(folder) is not None else None
+        outcome = _outcome(folder) if self.check(folder) is not None else None
         return {} if outcome is None else outcome.files
 
     def forget(self, folder: str) -> None:
@@ -169,30 +173,30 @@ class Checks:
                 self._is_fresh = False
 
     def _check_bytes(self, folder: str, step_id: StepId | None) -> Checked | None:
-        outcome = _outcome(Path(folder))
+        outcome = _outcome(folder)
         if outcome is None:
             return None
         if step_id is not None and outcome.step_id != step_id:
             raise Damaged(f"{OUTCOME} is that of {one_line(outcome.step_id)}")
         marks = {OUTCOME: _mark(f"{folder}/{OUTCOME}")}
         for name, written in outcome.files.items():
-            path = Path(folder) / name
+            path = f"{folder}/{name}"
             try:
-                marks[name] = _mark(str(path))  # before the bytes, so that a later change is seen
-                found = _describe(path)
+                marks[name] = _mark(path)  # before the bytes, so that a later change is seen
+                if _sha256(path) != written.sha256:
+                    raise Damaged(_difference(name, written, _describe(path)))
             except OSError as error:
                 raise Damaged(f"{name} cannot be read: {error.strerror}") from error
-            if found.sha256 != written.sha256:
-                raise Damaged(_difference(name, written, found))
         checked = Checked(content(outcome.files), outcome.inputs)
         self._known[folder] = json.dumps([checked.content, checked.inputs, marks], separators=(",", ":"))
         self._is_fresh = True
         return checked
 
 
-def _outcome(folder: Path) -> Outcome | None:
+def _outcome(folder: str) -> Outcome | None:
     try:
-        return Outcome.model_validate_json((folder / OUTCOME).read_bytes())
+        with open(f"{folder}/{OUTCOME}", "rb", buffering=0) as file:
+            return Outcome.model_validate_json(file.read())
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
@@ -211,14 +215,19 @@ def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:
     return ""
 
 
-def _describe(path: Path) -> WrittenFile:
-    if path.suffix != ".jsonl":
-        with path.open("rb") as file:
-            return WrittenFile(
-                sha256=hashlib.file_digest(file, "sha256").hexdigest(), n_bytes=path.stat().st_size
-            )
+def _sha256(path: str) -> Sha256:
+    whole = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            whole.update(block)
+    return whole.hexdigest()
+
+
+def _describe(path: str) -> WrittenFile:
+    if not path.endswith(".jsonl"):
+        return WrittenFile(sha256=_sha256(path), n_bytes=os.path.getsize(path))
     whole, rows, n_bytes = hashlib.sha256(), list[bytes](), 0
-    with path.open("rb") as lines:
+    with open(path, "rb") as lines:
         for line in lines:
             whole.update(line)
             n_bytes += len(line)

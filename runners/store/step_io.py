@@ -212,11 +212,16 @@ def changed_at(path: Path) -> float | None:
         return None
 
 
-def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
-    """Write a small file aside, then move it: it is there whole or not at all, after a power cut too."""
+def write_json(path: Path, value: Value | Mapping[str, object], *, is_synced: bool = True) -> None:
+    """Write a small file aside, then move it: it is there whole or not at all, after a power cut too where it
+    is synced."""
     text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text, "utf-8")
-    sync(aside)
-    aside.replace(path)
-    sync(path.parent)
+    aside = f"{path}.tmp"
+    with open(aside, "wb") as file:
+        file.write(text.encode())
+        if is_synced:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(aside, path)
+    if is_synced:
+        sync(path.parent)

@@ -176,7 +176,7 @@ class Store:
             if self.is_done(step_id):
                 shutil.rmtree(folder)
                 raise Finished(self.outcome(step_id))
-            write_json(folder / "step.json", step)
+            write_json(folder / "step.json", step, is_synced=False)  # it is when the step is finished
             yield folder
         finally:
             os.close(lock)
@@ -192,13 +192,7 @@ class Store:
         else:
             (folder / faults.MARKER).unlink(missing_ok=True)
         outcome = outcome.model_copy(update={"files": describe(folder)})
-        mode = (folder / "step.json").stat().st_mode
-        for path in folder.rglob("*"):
-            if path.is_file() and path.stat().st_mode != mode:  # weights are written for their owner alone
-                with contextlib.suppress(PermissionError):
-                    path.chmod(mode)
-            if path.is_dir() or path.stat().st_size:
-                sync(path)
+        _sync_files(folder)
         write_json(folder / "outcome.json", outcome)
         folder.rename(finished)
         sync(self.steps)
@@ -386,9 +380,27 @@ class Store:
 def read_step(folder: Path) -> Step | None:
     """Read the settings of the step in a folder; None where there are none, or of an unknown version."""
     try:
-        return _any_step().validate_json((folder / "step.json").read_bytes())
+        with open(f"{folder}/step.json", "rb", buffering=0) as file:
+            return _any_step().validate_json(file.read())
     except (OSError, ValidationError):
         return None
+
+
+def _sync_files(folder: Path) -> None:
+    """Put a step's files and the folders among them on the disk, with the permissions of `step.json`: weights
+    are written for their owner alone."""
+    mode = os.stat(f"{folder}/step.json").st_mode
+    for at, folders, files in os.walk(folder):
+        for name in files:
+            path = f"{at}/{name}"
+            stat = os.stat(path)
+            if stat.st_mode != mode:
+                with contextlib.suppress(PermissionError):
+                    os.chmod(path, mode)
+            if stat.st_size and name != ".lock":
+                sync(Path(path))
+        for name in folders:
+            sync(Path(at, name))
 
 
 @functools.cache
