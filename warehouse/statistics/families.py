@@ -109,7 +109,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             slope = Estimate(row["slope"], row["standard_error"], row["df"])
             _put(found["size_trends"][row["place"]], StudentTest(slope, None))
     for dataset, model in {(row["dataset"], row["model"]): None for row in (*tests, *gaps)}:
-        pairs = read_pairs(connection, {"experiment": experiment, "dataset": dataset, "model": model})
+        pairs = read_pairs(connection, {"experiment": experiment, "dataset": dataset, "models": [model]})
         _corrected_intervals(found, connection, experiment, pairs, tests, gaps, (dataset, model))
     for table, rows in found.items():
         smallest = (

@@ -31,9 +31,12 @@ _NUMBERS = (
 )
 
 
-def read_pairs(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> list[tuple[Row, Columns]]:
-    """Read the pairs of one model on one data set, place by place, in the order of their items."""
-    here = "from paired_scores where experiment = $experiment and dataset = $dataset and model = $model"
+def read_pairs(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, Any]) -> list[tuple[Row, Columns]]:
+    """Read the pairs of models on one data set, place by place, in the order of their items."""
+    here = (
+        "from paired_scores where experiment = $experiment and dataset = $dataset"
+        " and list_contains($models, model)"
+    )
     places = fetch(
         connection, f"select {', '.join(PLACE)}, count(*) as n {here} group by all order by all", dict(slice_)
     )

@@ -75,7 +75,7 @@ pairings as (
         scales.scale_high
     from asked_contrasts
     join groups as ours
-        on ours.model = $model
+        on list_contains($models, ours.model)
         and ours.method = coalesce(asked_contrasts.method, asked_contrasts.of)
         and (asked_contrasts.method is null or ours.model = asked_contrasts.of)
     join groups as theirs

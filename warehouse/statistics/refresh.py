@@ -1,8 +1,9 @@
 """Computes a study's statistics from the base views into tables, in the place of older ones."""
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, TypeVar
 
 import duckdb
@@ -42,7 +43,11 @@ from warehouse.statistics.trend_rows import trend_rows
 _Row = TypeVar("_Row", bound=Row)
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
-"""Tables computed in Python for one model on one data set, beside the materialised views."""
+"""Tables computed in Python for models on one data set, beside the materialised views."""
+
+_MOST_ROWS = 20_000
+"""Limit of the rows of steps whose models are computed together: planning takes most of a small slice's time,
+and memory grows with a large one."""
 
 _SEVERAL_JUDGES = "count(distinct judge) > 1"
 
@@ -73,12 +78,13 @@ _OF_STUDY_MADE_FROM = {
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     """Compute stale statistics again, each slice and each study in a transaction of its own."""
-    for experiment, dataset, model in connection.execute("from stale_slices order by all").fetchall():
-        with duckdb_errors(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
-            refresh_slice(connection, experiment, dataset, model)
+    for experiment, dataset, models in _stale(connection):
+        named = models[0] if len(models) == 1 else f"{len(models)} models"
+        with duckdb_errors(f"statistics of {experiment}: {named} on {dataset}"), transaction(connection):
+            refresh_slice(connection, experiment, dataset, models)
             connection.execute(
-                "delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)",
-                [experiment, dataset, model],
+                "delete from stale_slices where experiment = ? and dataset = ? and list_contains(?, model)",
+                [experiment, dataset, models],
             )
     for (experiment,) in connection.execute(
         "select experiment from experiments where not is_computed order by all"
@@ -88,15 +94,32 @@ def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
 
-def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, model: str) -> None:
-    """Compute again the statistics of one model on one data set of a study.
+def _stale(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the stale slices as study, data set and models, those of small models together."""
+    rows = connection.execute((HERE / "statistics" / "stale.sql").read_text("utf-8")).fetchall()
+    for (experiment, dataset), slices in groupby(rows, lambda row: row[:2]):
+        models, n_rows = list[str](), 0
+        for _, _, model, n_more in slices:
+            if models and n_rows + n_more > _MOST_ROWS:
+                yield experiment, dataset, models
+                models, n_rows = [], 0
+            models.append(model)
+            n_rows += n_more
+        yield experiment, dataset, models
+
+
+def refresh_slice(
+    connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, models: Sequence[str]
+) -> None:
+    """Compute again the statistics of models on one data set of a study.
 
     To be called in a transaction, however many of its steps are done.
     """
-    slice_ = {"experiment": experiment, "dataset": dataset, "model": model}
+    slice_ = {"experiment": experiment, "dataset": dataset, "models": list(models)}
     for table in (*_BY_SLICE, *(file.stem for file in table_files())):
         connection.execute(
-            f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model",
+            f"delete from {table} where experiment = $experiment and dataset = $dataset"
+            " and list_contains($models, model)",
             slice_,
         )
     run_file(connection, HERE / "statistics" / "slice.sql", **slice_)
@@ -109,20 +132,23 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         connection.execute(f"drop table temp.{table}")
 
 
-def _compute_slice(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> None:
+def _compute_slice(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, Any]) -> None:
     """Compute statistics from the temporary tables `verdicts` and `completions`."""
-    experiment, model = slice_["experiment"], slice_["model"]
+    experiment, models = slice_["experiment"], slice_["models"]
     for view in ("verdicts_by_item", "verdicts_by_cell"):
         text = (HERE / "views" / "base" / f"{view}.sql").read_text("utf-8")
         connection.execute(f"create or replace temp table {view} as {text}")
-    run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment, model=model)
+    run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment, models=models)
     seeds = TrainingSeeds(connection, slice_)
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
         # what was asked again is paired by now, and no further answers of the study
-        connection.execute(f"delete from temp.{table} where model <> ? or is_replicate", [model])
+        connection.execute(
+            f"delete from temp.{table} where not list_contains(?, model) or is_replicate", [models]
+        )
     connection.execute(
         "create or replace temp table paired_scores as from main.paired_scores "
-        "where experiment = $experiment and dataset = $dataset and model = $model order by all",
+        "where experiment = $experiment and dataset = $dataset and list_contains($models, model)"
+        " order by all",
         slice_,
     )
     [made_from] = fetch(

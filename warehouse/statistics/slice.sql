@@ -1,13 +1,13 @@
--- What is computed of one model on one data set is computed from these: its verdicts and completions under
+-- What is computed of models on one data set is computed from these: their verdicts and completions under
 -- the names of the base views, which they stand before for as long as they are there, but without the long
 -- texts, which are not even read. Those of models that a contrast sets beside it are there until they are
 -- paired.
 create or replace temp table slice_models as
-select $model as model
+select unnest($models) as model
 union
 select against as model
 from contrasts
-where experiment = $experiment and method is not null and of = $model;
+where experiment = $experiment and method is not null and list_contains($models, of);
 
 create or replace temp table completions as
 select * exclude (prompt_id, raw_text, stop_string, error) replace (

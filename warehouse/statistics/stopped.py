@@ -7,6 +7,7 @@ fixed number of items and are left out; `stopped_by` marks both.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import duckdb
 
@@ -26,7 +27,7 @@ _MEAN = (*_PLACE, "method", "measure")
 
 
 def mark_stopped(
-    connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str], tables: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, Any], tables: Sequence[str]
 ) -> None:
     """Take the intervals for a fixed number of items from one slice's rows of these tables, and give the
     means on a scale confidence sequences.
@@ -36,7 +37,7 @@ def mark_stopped(
     stopped = fetch(
         connection,
         "select distinct dataset, language, model, method, stopped_by, stopping_seed from stopped_cells"
-        " where experiment = $experiment and dataset = $dataset and model = $model",
+        " where experiment = $experiment and dataset = $dataset and list_contains($models, model)",
         slice_,
     )
     if not stopped:
@@ -56,7 +57,7 @@ def mark_stopped(
 
 
 def _mark(
-    connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str], table: str, stopped: Sequence[Row]
+    connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, Any], table: str, stopped: Sequence[Row]
 ) -> None:
     columns = [
         name

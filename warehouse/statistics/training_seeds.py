@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -74,7 +75,7 @@ class TrainingSeeds:
     """Scores of trained methods seed by seed, and which seeds of two methods share a draw. They are read of
     the models in the temporary table `slice_models`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, Any]) -> None:
         here = {name: slice_[name] for name in ("experiment", "dataset")}
         where = (
             "where train_languages <> '' and experiment = $experiment and dataset = $dataset and model in"

@@ -38,8 +38,8 @@ pairs as (
         and coalesce(a.scale_high = b.scale_high, true)
     qualify
         min(a.cell_id) over (
-            partition by a.language, answered.step_id, a.judge, b.judge, a.measure, b.measure, a.step_id,
-            b.step_id
+            partition by a.model, a.language, answered.step_id, a.judge, b.judge, a.measure, b.measure,
+            a.step_id, b.step_id
         )
         = a.cell_id
 ),

@@ -35,11 +35,11 @@ given as (
     join judges using (judge)
     qualify
         min(asked.cell_id) over (
-            partition by generate_step_id, asked.language, judge, asked.step_id, measure
+            partition by asked.model, generate_step_id, asked.language, judge, asked.step_id, measure
         ) = asked.cell_id
         and min(judge) over (
-            partition by asked.language, question
-        ) < max(judge) over (partition by asked.language, question)
+            partition by asked.model, asked.language, question
+        ) < max(judge) over (partition by asked.model, asked.language, question)
 ),
 
 by_scale as (

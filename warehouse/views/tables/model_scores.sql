@@ -62,6 +62,7 @@ calibrated as (
     select
         verdicts.experiment,
         verdicts.dataset,
+        verdicts.model,
         verdicts.measure,
         list_sort(list(distinct verdicts.language)) as languages
     from verdicts
@@ -102,4 +103,4 @@ select
 from mean_over_items(found) as means
 left join tuned using (experiment, dataset, model, method, measure)
 left join answered using (experiment, dataset, model, method)
-left join calibrated using (experiment, dataset, measure)
+left join calibrated using (experiment, dataset, model, measure)
