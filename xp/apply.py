@@ -451,7 +451,7 @@ class _Ledger:
             self.stopped.append(Stopped(event.step_id, event.error or "", n_rows, n_all, n_waiting))
 
     def _record_progress(self, event: Progress) -> None:
-        """Record a step's rows so far, at most once a second."""
+        """Record a step's rows so far, at most once a second, and nothing in its first one."""
         run, now = self._begun.get(event.step_id), time.monotonic()
         if run is None:
             return
@@ -459,6 +459,8 @@ class _Ledger:
         if run.first is None or (is_new and not run.has_new):
             run.first, run.has_new = (now, event.done), is_new
         elif now < run.again_at and event.done < event.total:
+            return
+        if now < run.since + 1.0:
             return
         run.again_at = now + 1.0
         since, n_first = run.first
@@ -487,6 +489,7 @@ class _Begun:
     """An attempt at work."""
 
     run_id: str
+    since: float = field(default_factory=time.monotonic)
     first: tuple[float, int] | None = None
     """Time of the first sign of progress and then of the first new row, and rows done by then."""
     has_new: bool = False

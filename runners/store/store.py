@@ -204,9 +204,13 @@ class Store:
         return read_record(self.step_folder(step_id) / "outcome.json", Outcome)
 
     def record_begun(self, run: Run) -> None:
-        """Record an attempt as it begins, in the words that are true if nothing more is heard of it."""
+        """Record an attempt as it begins, in the words that are true if nothing more is heard of it.
+
+        A power cut in the seconds after may leave an empty record, which `record_killed_runs` deletes: of
+        that attempt nothing else is on the disk either.
+        """
         begun = BegunRun(**run.model_dump(), apply=self.apply)
-        self._record(self.runs / f"{run.run_id}.begun", begun)
+        self._record(self.runs / f"{run.run_id}.begun", begun, is_synced=False)
 
     def record_run(self, run: Run) -> None:
         """Record an attempt's end."""
@@ -348,10 +352,10 @@ class Store:
         except OSError as error:
             raise unwritten(error, path) from error
 
-    def _record(self, path: Path, value: Value) -> None:
+    def _record(self, path: Path, value: Value, *, is_synced: bool = True) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, value)
+            write_json(path, value, is_synced=is_synced)
         except OSError as error:
             raise unwritten(error, path) from error
 

@@ -76,7 +76,7 @@ class _Lines:
     def _say(self, step_id: StepId, words: str) -> None:
         count = f"[{len(self.pace.over)}/{len(self.pace.diff.todo)}]"
         label = f"{step_id} {self.labels.get(step_id, '')}".rstrip()
-        self.console.print(Text(f"{count} {one_line(f'{label}: {words}')}"), soft_wrap=True)
+        print(f"{count} {one_line(f'{label}: {words}')}", file=self.console.file, flush=True)
 
 
 @dataclass

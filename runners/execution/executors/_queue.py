@@ -75,13 +75,18 @@ class Queue:
 
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""
+        for event in self.ended(ended):
+            self.on_event(event)
+
+    def ended(self, ended: Ended) -> tuple[Ended | Skipped, ...]:
+        """Take note of an attempt's end as `end`; return the events of it, which are still to be told."""
         self._reuse_index.add(ended.step_id, self.steps[ended.step_id])
         self.store.claims.drop(ended.step_id)
-        self.on_event(ended)
         if ended.status == "done":
             self.schedule.done(ended.step_id)
-        else:
-            self._skip(self.schedule.failed(ended.step_id, ended.status))
+            return (ended,)
+        reasons = self.schedule.failed(ended.step_id, ended.status)
+        return ended, *(Skipped(step_id, reason) for step_id, reason in reasons.items())
 
     def _has_claimed(self, step_id: StepId) -> bool:
         """Claim a step that is to be made; not one that another apply is making, or has made."""

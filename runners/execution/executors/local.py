@@ -15,7 +15,7 @@ from dsl.errors import XpError
 from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
 from dsl.values import StepId
-from runners.execution.events import OnEvent, Progress
+from runners.execution.events import Ended, OnEvent, Progress, Skipped, Started
 from runners.execution.executors._process import Worker
 from runners.execution.executors._queue import Queue
 from runners.execution.gpus import VISIBLE, share, visible
@@ -39,7 +39,7 @@ def run(
     schedule = queue.schedule
     if schedule.is_over():
         return
-    gpus, workers = visible(), list[Worker]()
+    gpus, workers, events = visible(), list[Worker](), list[Started | Ended | Skipped]()
     _check_gpus(queue, gpus)
     jobs = jobs or max(1, len(gpus))
     waiting: StepId | None = None
@@ -52,7 +52,8 @@ def run(
                     break
                 worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
-                on_event(now.started())
+                events.append(now.started())
+            _tell(events, on_event)  # once workers have their next steps: writing it down waits for the disk
             with selectors.DefaultSelector() as selector:
                 for worker in workers:
                     selector.register(worker, selectors.EVENT_READ)
@@ -62,7 +63,7 @@ def run(
                     if isinstance(event, Progress):
                         on_event(event)
                     else:
-                        queue.end(event)
+                        events += queue.ended(event)
                 if worker.is_over or not (worker.is_busy or schedule.has_left(worker.affinity)):
                     worker.end()
                     workers.remove(worker)
@@ -70,8 +71,15 @@ def run(
         interrupted = [worker.now for worker in workers if worker.now]
         for worker in workers:
             worker.end()
+        _tell(events, on_event)
         for now in interrupted:
             on_event(now.interrupted())
+
+
+def _tell(events: list[Started | Ended | Skipped], on_event: OnEvent) -> None:
+    """Tell events in their order, each of them once."""
+    while events:
+        on_event(events.pop(0))
 
 
 def _busy(workers: list[Worker]) -> list[Worker]:
