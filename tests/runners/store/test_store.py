@@ -96,6 +96,8 @@ def test_a_finished_step_is_on_the_disk_before_its_name_is(
         name.removesuffix(".tmp") for name in done[:at]
     } | {str(folder)}
     assert done[at + 1 :][:1] == [str(store.steps)]
+    assert sorted(set(done)) == sorted(done), "each of them once"
+    assert f"{folder}/.lock" not in done
 
 
 def test_neither_an_attempt_nor_a_folder_without_outcome_is_done(tmp_path: Path) -> None:
