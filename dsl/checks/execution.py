@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.spec.resources import KINDS
-from dsl.steps.training_steps import IN_ONE_PROCESS
+from dsl.steps.training_steps import IN_ONE_PROCESS, IN_PROCESSES
 
 _RAYS = {"resources": "Name a `partition` whose nodes have it"}
 _SLURMS = {
@@ -30,6 +30,9 @@ def execution_faults(context: Context) -> Iterator[Fault]:
         elif kind in IN_ONE_PROCESS and (asked.num_gpus or 0) > 1:
             message = f"found `{asked.num_gpus:g}`; {kind} trains in one process alone, on 1"
             yield Fault((*path, "num_gpus"), message)
+        elif asked.fsdp and (kind not in IN_PROCESSES or (asked.num_gpus or 0) < 2):
+            message = f"shards the weights of {' and '.join(IN_PROCESSES)} over their `num_gpus`, 2 or more"
+            yield Fault((*path, "fsdp"), message, on="key")
         for name, number in (("num_cpus", asked.num_cpus), ("num_gpus", asked.num_gpus)):
             if (
                 executor == "slurm"

@@ -22,7 +22,7 @@ Executor = Literal["local", "ray", "slurm"]
 class Resources(Value):
     """Resources of each step of a kind on a cluster: those of both kinds of cluster under the names of
     `ray.remote`, those of Slurm alone under the names of `sbatch`. What is not named is left to the
-    cluster. On this machine `num_gpus` of trainings alone is read."""
+    cluster. On this machine `num_gpus` and `fsdp` of trainings alone are read."""
 
     HINTS: ClassVar = {
         "cpus_per_task": "Processors are `num_cpus`.",
@@ -38,6 +38,9 @@ class Resources(Value):
     More than one are whole. On nodes with GPUs this must be said for every kind of step that loads a
     model. A training on several has a process for each, on a cluster or on this machine; together they see
     the rows of an optimiser step that one would see."""
+    fsdp: bool = False
+    """`sft` and `dpo` on several GPUs: each holds a part of the weights, gradients and optimiser states, so
+    that a larger model fits (fully sharded data parallel, FSDP2). Without it, each holds all of them."""
     memory: int | None = Field(default=None, ge=1)
     """Bytes: with Ray those that must be free on the node, with Slurm the most that the step may use."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}
@@ -62,6 +65,11 @@ def n_processes(step: Step, resources: Mapping[str, Resources]) -> int:
     if given is None or given.num_gpus is None or not isinstance(step, TuningStep):
         return 1
     return max(1, int(given.num_gpus))
+
+
+def is_sharded(step: Step, resources: Mapping[str, Resources]) -> bool:
+    """Test whether the processes of a training hold a part of its weights each."""
+    return n_processes(step, resources) > 1 and resources[step.kind].fsdp
 
 
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]

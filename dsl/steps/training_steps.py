@@ -184,8 +184,9 @@ class SimpoStep(SimpoLoss, PreferenceStep):
 _TRAININGS: tuple[type[TuningStep], ...] = (SftStep, DpoStep, KtoStep, OrpoStep, SimpoStep)
 TRAININGS = tuple(step.model_fields["kind"].default for step in _TRAININGS)
 """Kinds of the steps that train weights."""
-IN_ONE_PROCESS = frozenset(step.model_fields["kind"].default for step in _TRAININGS if not step.IN_PROCESSES)
-"""Those of them that several processes cannot share."""
+IN_PROCESSES = tuple(step.model_fields["kind"].default for step in _TRAININGS if step.IN_PROCESSES)
+IN_ONE_PROCESS = frozenset(TRAININGS) - frozenset(IN_PROCESSES)
+"""Those of them that several processes can share, and those that they cannot."""
 
 
 class SelectStep(Step):

@@ -47,11 +47,12 @@ def attempt(
     to_log: bool,
     part: range | None = None,
     n_processes: int = 1,
+    fsdp: bool = False,
 ) -> Outcome:
     """Run one step, or one shard of it (`part`), to its end.
 
     `to_log` sends this process's output to the step's log meanwhile. `n_processes` train it, where it is a
-    training.
+    training, and hold a part of its weights each with `fsdp`.
 
     Raises:
         StepStopped: the study's budget has no room for the rest, or requests wait at a provider; rows and
@@ -78,6 +79,7 @@ def attempt(
                 shards.earlier(store, step_id, part),
                 part,
                 n_processes,
+                fsdp,
             )
             with spending.charged(step, store), batches.kept_in(folder):
                 outcome = _run(step_id, step, context, folder, store)

@@ -1,5 +1,6 @@
 """Training in several processes on this machine, one for each GPU: torch's launcher starts them, and
-accelerate averages their gradients (distributed data parallel).
+accelerate averages their gradients (distributed data parallel), or shards the weights, too (fully sharded
+data parallel).
 
 Each process runs the whole step on its share of the batches. The first one's files are the step's; the others
 write into folders that are thrown away, but for the checkpoints, which they share.
@@ -37,6 +38,7 @@ class Job(Value):
     folders: dict[StepId, Path]
     cache: Path
     out: Path
+    fsdp: bool = False
     scratch: Path
     """A folder for what is thrown away, and for the messages below."""
     store: Path
@@ -93,7 +95,7 @@ def run_in_processes(step: AnyStep, context: StepContext, out: Path, store: Stor
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     (out / CHECKPOINTS).mkdir(exist_ok=True)
-    last_checkpoint(out)  # which removes half-written ones, before several look
+    last_checkpoint(out, fsdp=context.fsdp)  # which removes half-written ones, before several look
     n = context.n_processes
     config = LaunchConfig(
         min_nodes=1,
@@ -112,6 +114,7 @@ def run_in_processes(step: AnyStep, context: StepContext, out: Path, store: Stor
             folders={step_id: folder.resolve() for step_id, folder in context.folders.items()},
             cache=context.cache.resolve(),
             out=out.resolve(),
+            fsdp=context.fsdp,
             scratch=Path(scratch),
             store=store.root.resolve(),
             charge=store.charge,

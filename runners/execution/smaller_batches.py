@@ -39,6 +39,11 @@ def train_with_batches_that_fit(
     if context.n_processes > 1 and not (step.IN_PROCESSES and step.splits_batches):
         what = step.kind if step.splits_batches else f"{step.kind}, whose loss is of a whole batch,"
         raise DataError(f"{what} trains in one process alone: give it `num_gpus: 1`")
+    if context.fsdp and step.adapter is not None and step.adapter.quantization is not None:
+        raise DataError(
+            f"`resources.{step.kind}.fsdp`: weights in 4 bits are not sharded. Leave `fsdp` or"
+            " `quantization` out"
+        )
     given = per_process(step.training, context.n_processes)
     n_out_of_memory = _times_before(out)
     while True:
@@ -55,7 +60,11 @@ def train_with_batches_that_fit(
             logging.getLogger(__name__).warning("out of memory with batches of %d: %s", size, error)
         else:
             sizes = {name: getattr(training, name) for name in _SIZES}
-            how = {"n_out_of_memory": n_out_of_memory or None, "n_processes": context.n_processes}
+            how = {
+                "n_out_of_memory": n_out_of_memory or None,
+                "n_processes": context.n_processes,
+                "fsdp": context.fsdp or None,
+            }
             return replace(made, facts={**made.facts, **sizes, **how})
         memory.give_back()  # the error is gone, and with its frames the trainer
         n_out_of_memory += 1

@@ -52,7 +52,7 @@ def _run(job: Job, rank: int) -> StepResult:
         if rank == 0:
             job.progress.write_text(f"{done} {total}")
 
-    context = StepContext(job.folders, job.cache, report=report)
+    context = StepContext(job.folders, job.cache, report=report, fsdp=job.fsdp)
     return find_runner(job.step.kind).run(job.step, context, out)
 
 

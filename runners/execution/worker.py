@@ -48,6 +48,8 @@ class Task(Value):
     """The first of its examples and the one after the last, where a shard of the step is meant."""
     n_processes: int = 1
     """Processes that a training is shared out to."""
+    fsdp: bool = False
+    """They hold a part of its weights each."""
     charge: Charge | None = None
     """The study that pays for it, where that has a budget."""
 
@@ -130,6 +132,7 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
                 to_log=True,
                 part=part,
                 n_processes=task.n_processes,
+                fsdp=task.fsdp,
             )
         )
     except StepStopped as error:

@@ -127,22 +127,24 @@ def load_to_train(
     *,
     is_frozen: bool = False,
     is_quantized: bool = False,
+    is_sharded: bool = False,
 ) -> Loaded:
     """Load as `load` does, but a model of the caller's alone, since training changes it. The tuned model in
     memory is freed.
 
     `is_frozen`: only an adapter is trained. Then the model shares the tensors of the base weights, which
-    stay in memory; else those are freed too. `is_quantized`: in 4 bits, which are not shared. The step is
-    charged for its device time.
+    stay in memory; else those are freed too. `is_quantized`: in 4 bits, which are not shared. `is_sharded`:
+    into main memory, from which a trainer takes the part of each process. The step is charged for its device
+    time.
     """
     if is_quantized:
         check_quantizable()
     spending.begin()
-    is_frozen = is_frozen and not is_quantized
+    is_frozen = is_frozen and not is_quantized and not is_sharded
     _forget(base=not is_frozen)
     layers = list(layers_of(tuned)) if tuned is not None else []
     if not is_frozen:
-        return _load(weights, layers, cache, "causal_lm", is_quantized=is_quantized)
+        return _load(weights, layers, cache, "causal_lm", is_quantized=is_quantized, is_sharded=is_sharded)
     return _applied(weights, layers, cache, "causal_lm")
 
 
@@ -219,7 +221,13 @@ def _import(layers: Sequence[Path]) -> None:
 
 
 def _load(
-    weights: Weights, layers: Sequence[Path], cache: Path, head: Head, *, is_quantized: bool = False
+    weights: Weights,
+    layers: Sequence[Path],
+    cache: Path,
+    head: Head,
+    *,
+    is_quantized: bool = False,
+    is_sharded: bool = False,
 ) -> Loaded:
     _import(layers)
     import torch
@@ -235,7 +243,7 @@ def _load(
     if replaced:
         folder, layers = layers[replaced[-1]], layers[replaced[-1] + 1 :]
     how = nf4(weights, device) if is_quantized else {}
-    model: PreTrainedModel = _model(folder, weights, head, **how).to(device)
+    model: PreTrainedModel = _model(folder, weights, head, **how).to("cpu" if is_sharded else device)
     for adapter in layers:
         model = merge(model, adapter)
     model.eval()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import RefLogps
 from dsl.steps.training_steps import DpoStep
-from runners.models.loading import Loaded
+from runners.models.loading import Loaded, load_without_weights
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
@@ -42,7 +42,9 @@ def _trainer(
     if step.ref_logps is None:
         reference, reference_in_words = reference_model(step, context, is_policy=is_policy)
     else:
-        reference = None
+        # of sharded weights TRL loads one that it never asks, unless it is given one
+        is_given = context.fsdp and step.adapter is None
+        reference = load_without_weights(step.weights, context.cache).model if is_given else None
         reference_in_words = (
             f"{name_of_reference(step, is_policy=is_policy)} (computed once, {step.ref_logps})"
         )
@@ -55,12 +57,16 @@ def _trainer(
             loss_type=list(step.loss_type),
             # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which
             # an adapter does not need
-            precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
+            precompute_ref_log_probs=step.ref_logps is not None
+            and step.adapter is None
+            and reference is None,
         ),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         **others,
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
+    if trainer.precompute_ref_logps:
+        trainer.ref_model = None
     return trainer, reference_in_words
 
 

@@ -15,7 +15,7 @@ from dsl.steps.training_steps import SftStep
 from runners.models.loading import Loaded
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
-from runners.training.padding_free import check_rows_apart
+from runners.training.padding_free import check_rows_apart, check_rows_apart_once_sharded
 from runners.training.rows import Row
 from runners.training.tune import tune
 
@@ -51,5 +51,5 @@ def _trainer(
         **others,
     )
     if step.training.padding_free:
-        check_rows_apart(trainer)
+        (check_rows_apart_once_sharded if trainer.is_fsdp_enabled else check_rows_apart)(trainer)
     return trainer, None

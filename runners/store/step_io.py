@@ -57,6 +57,8 @@ class StepContext:
     """The slice of its examples that a generate step is to answer now; None is all of them."""
     n_processes: int = 1
     """Processes that a training is shared out to."""
+    fsdp: bool = False
+    """They hold a part of its weights each."""
 
     def __getitem__(self, step_id: StepId) -> Path:
         return self.folders[step_id]

@@ -5,6 +5,17 @@ from typing import Any
 from dsl.errors import DataError
 
 
+def check_rows_apart_once_sharded(trainer: Any) -> None:
+    """Check it as training begins, when the weights are on the GPUs that flash attention needs."""
+    from transformers import TrainerCallback
+
+    class Check(TrainerCallback):
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            check_rows_apart(trainer)
+
+    trainer.add_callback(Check())
+
+
 def check_rows_apart(trainer: Any) -> None:
     """Check that rows of a batch without padding stay apart in the model.
 

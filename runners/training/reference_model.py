@@ -25,7 +25,7 @@ def reference_model(
         return None, f"{name} (the adapter switched off)"
     weights = step.training.weights(step.weights, step.adapter)
     below = policy_of(step, context) if is_policy else None
-    frozen = load_to_train(weights, below, context.cache, is_frozen=True)
+    frozen = load_to_train(weights, below, context.cache, is_frozen=True, is_sharded=context.fsdp)
     return frozen.model, f"{name} (a frozen model of its own)"
 
 

@@ -8,6 +8,7 @@ never killed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Generator, Mapping
@@ -30,6 +31,7 @@ from runners.store.step_io import (
     write_codes,
     write_json,
 )
+from runners.training import sharding
 from runners.training.recorder import WHOLE, recorder
 from runners.training.reports import check_reported
 from runners.training.rows import Counts
@@ -81,7 +83,7 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
     return wanted and has_bf16(device)
 
 
-def arguments(step: TuningStep, loaded: Loaded, out: Path) -> dict[str, Any]:
+def arguments(step: TuningStep, loaded: Loaded, out: Path, *, fsdp: bool) -> dict[str, Any]:
     """Return the arguments of every configuration of TRL's. Rows arrive cut: `max_length` is None."""
     from transformers import TrainingArguments
 
@@ -106,6 +108,7 @@ def arguments(step: TuningStep, loaded: Loaded, out: Path) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,
         **(_evaluation(training) if step.validation is not None else {}),
+        **(sharding.ARGUMENTS if fsdp else {}),
     }
 
 
@@ -130,7 +133,7 @@ def train(trainer: Any, step: TuningStep, context: StepContext, out: Path) -> in
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    checkpoint, resumed_from_step = last_checkpoint(out)
+    checkpoint, resumed_from_step = last_checkpoint(out, fsdp=context.fsdp)
     write_codes(out, {fingerprint(*step.code)} | (codes_of(out) if checkpoint else frozenset()))
     rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= resumed_from_step]
     (out / METRICS).unlink(missing_ok=True)
@@ -168,7 +171,9 @@ def weights_of(model: Any, dtype: str) -> dict[str, torch.Tensor]:
 
     as_used = getattr(torch, dtype)
     return {
-        name: weight.detach().flatten()[:: weight.numel() // _SAMPLED + 1].to("cpu", as_used, copy=True)
+        name: sharding.whole_tensor(weight)
+        .flatten()[:: weight.numel() // _SAMPLED + 1]
+        .to("cpu", as_used, copy=True)
         for name, weight in model.named_parameters()
     }
 
@@ -176,16 +181,16 @@ def weights_of(model: Any, dtype: str) -> dict[str, torch.Tensor]:
 def save(trainer: Any, adapter: Adapter | None, out: Path, policy: Path | None = None) -> None:
     """Save what `models.load` reads in `out`, and remove the checkpoints.
 
-    Of several processes, which have the same weights, the first one does. `policy` is the folder of the step
-    that training began with.
+    Of several processes the first one does. `policy` is the folder of the step that training began with.
     """
+    weights = sharding.whole(trainer)
     if not trainer.is_world_process_zero():
         return
     if adapter is None:
-        trainer.model.save_pretrained(out / MODEL)
+        trainer.model.save_pretrained(out / MODEL, state_dict=weights)
     else:
         # what the adapter lies on stays as it is
-        trainer.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
+        trainer.model.save_pretrained(out / ADAPTER, state_dict=weights, save_embedding_layers=False)
     if policy is not None and adapter is not None:
         link_weights(policy, out / POLICY)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
@@ -267,12 +272,17 @@ def _share_moved(before: Mapping[str, torch.Tensor], model: Any) -> float:
     return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
-def last_checkpoint(out: Path) -> tuple[Path | None, int]:
-    """Return the newest whole checkpoint of an earlier attempt, and its step. Remove half-written ones."""
+def last_checkpoint(out: Path, *, fsdp: bool) -> tuple[Path | None, int]:
+    """Return the newest whole checkpoint of an earlier attempt, and its step. Remove half-written ones, and
+    those of processes that held other parts of the weights."""
     newest, step = None, 0
     for folder in (out / CHECKPOINTS).glob("checkpoint-*"):
         number = int(folder.name.removeprefix("checkpoint-"))
         if not (folder / WHOLE).exists():
+            shutil.rmtree(folder)
+        elif (folder / sharding.CHECKPOINT).exists() != fsdp:
+            how = "without" if fsdp else "with"
+            logging.getLogger(__name__).warning("%s was made %s `fsdp`: not resumed from", folder.name, how)
             shutil.rmtree(folder)
         elif number > step:
             newest, step = folder, number

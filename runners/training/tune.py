@@ -11,7 +11,16 @@ from runners.models.loading import Loaded, load_to_train
 from runners.store.step_io import StepContext, StepResult
 from runners.training.adapter import lora
 from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
-from runners.training.trainer import arguments, memory_given_back, result_of, save, train, weights_of
+from runners.training.sharding import prepare
+from runners.training.trainer import (
+    arguments,
+    memory_given_back,
+    result_of,
+    save,
+    train,
+    uses_bf16,
+    weights_of,
+)
 
 Columns = Callable[[Iterator[Row]], Iterable[Mapping[str, object]]]
 """Makes the columns that a trainer reads of rows as tokens."""
@@ -43,6 +52,7 @@ def _tune(
         context.cache,
         is_frozen=step.adapter is not None,
         is_quantized=step.adapter is not None and step.adapter.quantization is not None,
+        is_sharded=context.fsdp,
     )
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts, validation = Counts(), Counts()
@@ -57,7 +67,7 @@ def _tune(
 
     trainer, reference_in_words = make_trainer(
         loaded,
-        arguments(step, loaded, out),
+        arguments(step, loaded, out, fsdp=context.fsdp),
         {
             "train_dataset": dataset(drawn, counts),
             "eval_dataset": dataset(evaluated, validation) if evaluated else None,
@@ -65,6 +75,8 @@ def _tune(
             "peft_config": lora(step.adapter, loaded.model),
         },
     )
+    if context.fsdp:
+        prepare(trainer, loaded.device, bf16=uses_bf16(loaded.device, wanted=step.training.bf16))
     resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out, policy)
     n_validated = validation.n_rows

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import cast
 
-from dsl.spec.resources import Resources, n_processes
+from dsl.spec.resources import Resources, is_sharded, n_processes
 from dsl.steps.steps import AnyStep, Step
 from dsl.values import StepId
 from runners.execution.events import Awaited, Ended, OnEvent, Shared, Skipped
@@ -66,6 +66,7 @@ class Queue:
             reuse_from=self._reuse_index.steps_for(step_id, step, frozenset(busy)),
             part=part,
             n_processes=self.n_processes(step_id),
+            fsdp=is_sharded(step, self._resources),
             charge=self.store.charge,
         )
 

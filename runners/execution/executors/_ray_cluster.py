@@ -14,7 +14,7 @@ from dsl.spec.resources import Resources
 from runners.execution import gpus
 
 _ANSWER_SECONDS = 10.0
-_NOT_RAYS = {"shard_rows", "partition", "time", "account"}
+_NOT_RAYS = {"shard_rows", "partition", "time", "account", "fsdp"}
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
     assert here.execution.executor == "local"
     assert there.execution.executor == "ray"
     assert there.execution.resources["generate"].num_gpus == 0.5
+    sharded = planned(spec, "resources.sft.num_gpus=2", "resources.sft.fsdp=true")
+    assert list(here.steps) == list(sharded.steps)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,14 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
         (
             {"resources": {"kto": {"num_gpus": 2}}},
             "resources.kto.num_gpus: found `2`; kto trains in one process alone, on 1",
+        ),
+        (
+            {"resources": {"sft": {"fsdp": True}}},
+            "resources.sft.fsdp: shards the weights of sft and dpo over their `num_gpus`, 2 or more",
+        ),
+        (
+            {"resources": {"generate": {"num_gpus": 2, "fsdp": True}}},
+            "resources.generate.fsdp: shards the weights of sft and dpo over their `num_gpus`, 2 or more",
         ),
         (
             {"resources": {"sft": {"num_cpus": True}}},

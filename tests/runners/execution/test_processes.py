@@ -117,13 +117,10 @@ def test_two_processes_train_as_one_does(tmp_path: Path, kind: str) -> None:
     assert made.peak_memory_bytes > 0
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("two_processes")
-def test_a_spec_gives_a_training_two_processes_and_no_other_id(tmp_path: Path) -> None:
-    """By a worker, as `xp apply` starts it."""
+def spec_of_sft(**more: Any) -> dict[str, Any]:
+    """A spec that trains once, on a few rows."""
     settings = {"max_steps": 2, "per_device_train_batch_size": 4, "max_length": 96}
-    given = {"sft": {"num_gpus": 2}}
-    study: dict[str, Any] = {
+    return {
         "experiment": "shared",
         "languages": ["en"],
         "models": {"tiny": {"base": {"path": str(TINY)}}},
@@ -140,8 +137,15 @@ def test_a_spec_gives_a_training_two_processes_and_no_other_id(tmp_path: Path) -
         "evaluate": ["questions"],
         "methods": {"sft": {"method": "sft", "train": "rows", "training": settings}},
         "decoding": {"max_new_tokens": 8},
+        **more,
     }
-    specs = {"alone": study, "shared": study | {"resources": given}}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_processes")
+def test_a_spec_gives_a_training_two_processes_and_no_other_id(tmp_path: Path) -> None:
+    """By a worker, as `xp apply` starts it."""
+    specs = {"alone": spec_of_sft(), "shared": spec_of_sft(resources={"sft": {"num_gpus": 2}})}
     for name, spec in specs.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec), "utf-8")
     alone, plan = (plan_of(tmp_path / f"{name}.yaml") for name in specs)
