@@ -41,7 +41,8 @@ def tokenised(
 ) -> tuple[list[Tokens | None], str | None]:
     """Ask a server for tokens, one body after another; None from the first on that it gives none for.
 
-    With them comes the reason, where the server has no address for that or takes no such request.
+    With them comes the reason why it gives none. Where its address or its key is lacking here, nothing is
+    asked and there is no reason: the server's first row reports that.
     """
     replies: list[Tokens | None] = [None] * len(bodies)
     try:
@@ -57,7 +58,7 @@ def tokenised(
 
                 async def ask(place: int) -> tuple[int, Tokens] | ServerError:
                     reply = await _answer(client, {"model": settings.name, **bodies[place]})
-                    return _no_tokens(server, reply) if isinstance(reply, Failure) else (place, reply)
+                    return _untold(server, reply) if isinstance(reply, Failure) else (place, reply)
 
                 yield ask
 
@@ -103,7 +104,6 @@ async def _post(client: Client[Tokens], path: str, body: Mapping[str, Any]) -> T
     return outcome.reply if isinstance(outcome, Answered) else outcome
 
 
-def _no_tokens(server: Server, failure: Failure) -> ServerError:
-    if failure.status not in _UNKNOWN | _REFUSED:
-        return ServerError(failure.message)
-    return _Untold(f"{server.host} tells no tokens ({failure.status}: {failure.message})")
+def _untold(server: Server, failure: Failure) -> _Untold:
+    status = "" if failure.status is None else f"{failure.status}: "
+    return _Untold(f"{server.host} tells no tokens ({status}{failure.message})")

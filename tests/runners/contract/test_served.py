@@ -128,8 +128,43 @@ def test_a_server_that_gives_no_tokens_is_asked_once(tmp_path: Path) -> None:
             return Said({}, 500)
 
     silent = Silent()
-    assert found(tmp_path, chat_form(), silent) == []
+    (finding,) = found(tmp_path, chat_form(), silent)
+    assert finding.level == "warning"
     assert len(silent.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Said({"error": "Unauthorized"}, 401), "(401: Unauthorized)"),
+        (Said({"error": {"message": "Invalid API Key"}}, 403), "(403: Invalid API Key)"),
+        (Said({"error": {"message": "Loading model"}}, 503), "(503: Loading model)"),
+        (Said("<html>Bad Gateway</html>", 502), "(502: <html>Bad Gateway</html>)"),
+        (
+            Said("<html>", headers={"content-type": "text/html"}),
+            "(it answers with text/html that is not JSON",
+        ),
+        (Said({"tokens": "none"}), "(the server's reply has not the form of the API: tokens: "),
+    ],
+)
+@pytest.mark.parametrize("at", ["tokenize", "apply_template"])
+def test_a_server_that_fails_on_a_chat_is_said_to_be_unchecked_with_the_reason(
+    tmp_path: Path, at: str, said: Said, reason: str
+) -> None:
+    store = Store(tmp_path)
+    data_folder(store.step_folder(ASKED), QUESTIONS)
+    (store.step_folder(ASKED) / "outcome.json").touch()
+    answers = {"tokenize": lambda body: Said({"tokens": []}), at: lambda body: said}
+    with serving(lambda asked: chat("?"), **answers) as server:
+        model = Settings.model_validate({"name": "tiny", "base_url": server.url})
+        step = GenerateStep.model_validate(
+            {"model": model, "examples": ASKED, "prompt": chat_form(), "decoding": {}}
+        )
+        steps: dict[str, Any] = {ASKED: Data(), "it": step}
+        (finding,) = check_served(steps, ["it"], store, tmp_path).findings["it"]
+    assert finding.level == "warning"
+    assert f"tells no tokens {reason}" in finding.message
+    assert "are not checked" in finding.message
 
 
 @pytest.mark.parametrize(
