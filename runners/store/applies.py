@@ -87,6 +87,13 @@ def alive(root: Path) -> frozenset[str]:
     return frozenset(path.name for path in (root / APPLIES).glob("*") if locks.holder(path) is not None)
 
 
+def dead(root: Path) -> frozenset[str]:
+    """Return the names of the applies that were killed, and not cleared since."""
+    # one that just begins has its lock before a word is written
+    left = [path for path in (root / APPLIES).glob("*") if path.stat().st_size]
+    return frozenset(path.name for path in left if locks.holder(path) is None)
+
+
 def clear_killed(root: Path) -> None:
     """Remove the files of applies that were killed."""
     for path in (root / APPLIES).glob("*"):
