@@ -30,6 +30,8 @@ _MOST_PARTS = 9_000
 """Fewer than the 10,000 parts that S3 takes."""
 _NO_MACHINE_KEYS = "169.254.169.254"
 """Address at which a machine of a cloud would have credentials."""
+_STATUS = re.compile(r" - Server returned non-2xx status code: (\d+)")
+"""Before the server's own words."""
 
 
 class BucketError(StoreError):
@@ -164,21 +166,25 @@ class Bucket:
     @contextlib.contextmanager
     def _told(self) -> Generator[None]:
         """Tell errors in sentences of ours: a server's own words may quote the key."""
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+        from obstore.exceptions import BaseError
 
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError):
-            raise BucketError(
-                f"{self.address}: access denied. Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of this"
-                " environment those of somebody who may read, write, list and delete there?"
-            ) from None
-        except FileNotFoundError:
-            raise BucketError(f"{self.address}: there is no such bucket") from None
         except NotImplementedError:
             raise BucketError(f"{self.address}: conditional writes are missing") from None
-        except BaseError as error:
-            raise BucketError(f"{self.address} cannot be used: {_why(error)}") from None
+        except (FileNotFoundError, BaseError) as error:
+            status = _STATUS.search(str(error))
+            match status[1] if status else "":
+                case "401" | "403":
+                    why = (
+                        ": access denied. Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of this environment"
+                        " those of somebody who may read, write, list and delete there?"
+                    )
+                case "404":
+                    why = ": there is no such bucket"
+                case _:
+                    why = f" cannot be used: {_why(error)}"
+            raise BucketError(self.address + why) from None
 
 
 def open_bucket(address: str) -> Bucket:
@@ -211,11 +217,11 @@ def open_bucket(address: str) -> Bucket:
 
 def _why(error: Exception) -> str:
     """Return the first words of an error, without the server's, and without keys."""
-    text = str(error).partition("\n")[0].partition(" - Server returned")
-    if _NO_MACHINE_KEYS in text[0]:
+    why = str(error).partition("\n")[0].removeprefix("Generic S3 error: ")
+    if _NO_MACHINE_KEYS in why:
         return "no credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-    status = re.match(r" non-2xx status code: (\d+)", text[2])
-    why = text[0] + (f": status {status[1]}" if status else "")
+    if status := _STATUS.search(why):
+        why = f"{why[: status.start()]}: status {status[1]}"
     for name, value in os.environ.items():
         if name.startswith("AWS_") and re.search("KEY|TOKEN|SECRET", name) and value:
             why = why.replace(value, "«redacted»")

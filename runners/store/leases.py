@@ -65,12 +65,13 @@ class Leases:
             self._beating.start()
         return None
 
-    def drop(self, step_id: StepId) -> None:
-        """Drop the lease on a step, unless it is lost. Raises BucketError."""
+    def drop(self, step_id: StepId, *, is_finished: bool = False) -> None:
+        """Drop the lease on a step, unless it is lost; of a finished one whoever's it is. Raises
+        BucketError."""
         with self._lock:
             version = self._held.pop(step_id, None)
             # deleting takes no condition, and right after a beat it is nobody else's
-            if version is not None and self._beat(step_id, version) is not None:
+            if is_finished or (version is not None and self._beat(step_id, version) is not None):
                 self._bucket.delete(_path(step_id))
 
     def end(self) -> None:

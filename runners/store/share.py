@@ -100,7 +100,10 @@ class Share:
         if is_done:
             self._sending.put(step_id)
         elif not self._is_down():
-            self._drop(step_id)
+            try:
+                self._leases.drop(step_id)
+            except BucketError as error:
+                self._fail(error)
 
     def offer(self, step_ids: Iterable[StepId]) -> None:
         """Send those of finished steps, each after its inputs, that the bucket lacks."""
@@ -212,8 +215,9 @@ class Share:
             outcome = self._store.outcome(step_id)
             if not self._unsent.keys().isdisjoint(outcome.inputs):
                 return
-            if self._is_sent(step_id, outcome):
+            if is_sent := self._is_sent(step_id, outcome):
                 self._n_sent += 1
+            self._leases.drop(step_id, is_finished=is_sent)
         except BucketError as error:
             self._fail(error)
             return
@@ -221,7 +225,6 @@ class Share:
             self._error = f"{step_id} cannot be read: {error}"
             return
         del self._unsent[step_id]
-        self._drop(step_id)
 
     def _is_sent(self, step_id: StepId, outcome: Outcome) -> bool:
         folder = self._store.step_folder(step_id)
@@ -251,12 +254,6 @@ class Share:
         return self._contents.get(step_id)
 
     # -------- in between
-
-    def _drop(self, step_id: StepId) -> None:
-        try:
-            self._leases.drop(step_id)
-        except BucketError as error:
-            self._fail(error)
 
     def _fail(self, error: BucketError) -> None:
         self._error = str(error).rstrip(".")
