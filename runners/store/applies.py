@@ -89,9 +89,13 @@ def alive(root: Path) -> frozenset[str]:
 
 def dead(root: Path) -> frozenset[str]:
     """Return the names of the applies that were killed, and not cleared since."""
-    # one that just begins has its lock before a word is written
-    left = [path for path in (root / APPLIES).glob("*") if path.stat().st_size]
-    return frozenset(path.name for path in left if locks.holder(path) is None)
+    left = set[str]()
+    for path in (root / APPLIES).glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # which has ended just now
+            # one that just begins has its lock before a word is written
+            if path.stat().st_size and locks.holder(path) is None:
+                left.add(path.name)
+    return frozenset(left)
 
 
 def clear_killed(root: Path) -> None:

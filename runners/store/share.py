@@ -15,6 +15,7 @@ alone, and says at its end what was not shared.
 
 import contextlib
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Collection, Generator, Iterable
@@ -172,6 +173,7 @@ class Share:
                     _check_settings(file.parent, step)
 
         merge(self._store, step_id, outcome, self._content_here, bring)
+        shutil.rmtree(self._store.unfinished_folder(step_id), ignore_errors=True)  # the rows are here now
         self._contents[step_id] = content(outcome.files)
         self._n_fetched += 1
         self._fetch_attempts(step_id)

@@ -71,6 +71,9 @@ def test_what_one_store_has_made_another_fetches_with_its_attempts_and_their_tab
     spec: Path, bucket: Bucket, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
+    begun = Store(other).unfinished_folder(step_ids(plan_of(spec), "generate")[0])
+    begun.mkdir(parents=True)
+    (begun / "completions.jsonl").write_text('{"row_key":"')  # of an attempt that was killed
     first, second = apply_to(one, spec, bucket), apply_to(other, spec, bucket)
     assert (first.n_done, first.n_shared, second.n_done, second.n_shared) == (6, 0, 0, 6)
     assert sentence(second, "Shared through memory://") == "Shared through memory://: 0 sent, 6 fetched."
@@ -80,6 +83,7 @@ def test_what_one_store_has_made_another_fetches_with_its_attempts_and_their_tab
         path.name for path in (other / "runs").iterdir()
     }
     assert not verify(other).faults
+    assert not begun.exists()
     assert bucket.names("leases") == bucket.names("checks") == []
     again = apply_to(other, spec, bucket)
     assert (again.n_done, again.n_shared) == (0, 0)
