@@ -18,6 +18,7 @@ from xp.studies import diff_for, unlike_applied, warehouse_of
 if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
+    from runners.store.bucket import Bucket
     from xp.apply import Applied, Watch
     from xp.estimates.budget import Limit, LimitName
     from xp.estimates.estimating import Estimates
@@ -33,6 +34,17 @@ ReportFormat = Literal["html", "latex"]
 def store_folder(store: str | os.PathLike[str] | None) -> Path:
     """Return the store that is meant: as named, by the environment variable, or `.xp`."""
     return Path(store or os.environ.get("XP_STORE") or ".xp")
+
+
+def bucket_of(share: str | None) -> "Bucket | None":
+    """Return the bucket that is meant: as named, by the environment variable, or none. Raises
+    ArgumentError."""
+    address = os.environ.get("XP_SHARE") if share is None else share
+    if not address:
+        return None
+    from runners.store.bucket import open_bucket
+
+    return open_bucket(address)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class Study:
         report: bool = True,
         watch: "Watch | None" = None,
         check: Callable[[], None] | None = None,
+        share: str | None = None,
     ) -> "Applied":
         """Run the steps that have no result, load them into the warehouse, and write the report.
 
@@ -81,6 +94,8 @@ class Study:
             report: Write the report.
             watch: Called with each event as it happens.
             check: Called once the store is locked, before anything is run; what it raises ends the apply.
+            share: Bucket through which several stores share steps, as `s3://bucket/prefix`; by default
+                `$XP_SHARE`, or none.
 
         Raises:
             SpecError: the spec is invalid.
@@ -93,6 +108,7 @@ class Study:
         from xp.estimates.before_apply import keeping, refuse_too_large
         from xp.reach import to_allow
 
+        bucket = bucket_of(share)
         planned = planned or self.plan()
         held = Store(self.store)
         watch = watch or ignore
@@ -114,6 +130,7 @@ class Study:
             in_process=in_process,
             watch=watch,
             check=check,
+            bucket=bucket,
         )
         if not report:
             return applied
@@ -153,6 +170,13 @@ class Planned:
     def todo(self) -> tuple[StepId, ...]:
         """Steps to run, each after its inputs."""
         return self.diff.todo
+
+    def in_bucket(self, bucket: "Bucket") -> tuple[StepId, ...]:
+        """Return those of the steps to run that are finished in a bucket. Raises StoreError."""
+        from runners.store.share import finished_in
+
+        there = finished_in(bucket)
+        return tuple(step_id for step_id in self.todo if step_id in there)
 
     @cached_property
     def _asked(self) -> "Asked":

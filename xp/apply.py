@@ -33,8 +33,10 @@ from runners.execution.events import Ended, Event, Progress, Shared, Skipped, St
 from runners.execution.executors import find_executor
 from runners.store import batches
 from runners.store.applies import AtWork, at_work, clear_killed
+from runners.store.bucket import Bucket
 from runners.store.digests import Checks, Damaged, StepStates
 from runners.store.locks import turn
+from runners.store.share import sharing
 from runners.store.store import Store
 from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
@@ -100,7 +102,7 @@ class Applied:
     spent: Use | None = None
     """Spending of all applies of a study with a budget."""
     n_shared: int = 0
-    """Steps that another apply made meanwhile."""
+    """Steps that other applies made."""
 
     @property
     def n_failed(self) -> int:
@@ -115,6 +117,7 @@ def apply(
     in_process: bool = False,
     watch: Watch = ignore,
     check: Callable[[], None] | None = None,
+    bucket: Bucket | None = None,
 ) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
@@ -125,6 +128,7 @@ def apply(
     Args:
         check: Called once the store is locked, before anything is run or recorded; what it raises ends the
             apply.
+        bucket: Steps that are finished there are fetched; those made here are sent there.
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
@@ -134,7 +138,7 @@ def apply(
         StoreLocked: a command has the store alone, or another study of this name is being applied, or others
             are at work and finished steps of this study have to be made again.
         StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
-            this study's.
+            this study's, or the bucket cannot be used as the apply begins.
         WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that
             somebody reads is no such
             error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
@@ -151,22 +155,26 @@ def apply(
     with (
         at_work(store.root, study.experiment, identity.digest(asked(study))) as applying,
         _ended_by_signals(),
+        contextlib.ExitStack() as shared,
     ):
         store.apply = applying.name
         if execution.budget is not None:
             store.charge = Charge(experiment=study.experiment, budget=execution.budget, apply=applying.name)
         if check is not None:
             check()
+        checks, tried = checks_of(store_root), frozenset[StepId]()
+        shared.enter_context(sharing(bucket, store, checks))
         ledger = _Ledger(store, study, diff.plan.steps, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
         if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):
             ledger.note(f"{n} requests of a killed apply count with the most that they may have cost.")
         clear_killed(store.root)
-        checks, tried = checks_of(store_root), frozenset[StepId]()
         held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
             store.record_study(study)
+        if store.share is not None:
+            store.share.offer(step_id for step_id in diff.plan.steps if step_id in {*ledger.pending})
         # again, where a step made anew shows that others were made from other rows
         while todo:
             _make_ready(todo, held, ledger)
@@ -174,6 +182,8 @@ def apply(
             tried |= {*todo}
             held, todo = _left_to_do(diff, checks, ledger, tried, applying)
         ledger.check_rows(diff)
+        if store.share is not None:
+            ledger.note(*store.share.finish())
         ledger.load_at_end()
         return ledger.applied()
 

@@ -24,8 +24,8 @@ from dsl.plan.study import Study
 from dsl.values import StepId
 from runners.store.disk_errors import unwritten
 from runners.store.locks import holder
+from runners.store.merging import PULLED
 from runners.store.store import Store
-from xp.pull import PULLED
 from xp.studies import diff_for
 
 _LIKE_A_STUDY = re.compile(r"""\b(experiment|extends)\b["']?\s*:""")

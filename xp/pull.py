@@ -22,7 +22,7 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dsl.data.records import Outcome, read_record
 from dsl.data.regular_files import sync
@@ -31,19 +31,13 @@ from dsl.plan.study import Study
 from dsl.values import Name, Sha256, StepId
 from runners.store.digests import OUTCOME, Checks, Damaged
 from runners.store.disk_errors import unwritten
-from runners.store.faults import MARKER
+from runners.store.merging import BESIDE, PULLED, merge
 from runners.store.store import Store
 from xp.studies import checks_of
-
-PULLED = "pulled-"
-"""Begins the name of a folder that a step is being copied into; `.tmp` ends it, as of a step that is no
-result."""
 
 _FICLONE = 0x40049409
 """Linux's request for a copy that shares blocks until one side is written. A link would share them after
 that, too: a step that is run again appends to its files."""
-_BESIDE = (OUTCOME, "log.txt", "code.json", MARKER)
-"""Files of a finished step that its outcome does not list."""
 _STEP = re.compile(r"[a-z_]+-[0-9a-f]{16}")
 
 
@@ -176,23 +170,14 @@ class _Pull:
             raise Damaged(f"that of this store is damaged: {error}. `xp apply` makes it again") from error
         if held is not None:
             return held.content
-        if not outcome.files:
-            raise Damaged("an older version wrote it without digests, by which it could be checked")
-        for name, content in outcome.inputs.items():
-            if self._content_here(name) not in (None, content):
-                raise Damaged(f"it was made from other rows of its input {name} than this store holds")
-        aside = self.store.steps / f"{PULLED}{step_id}.tmp"
-        try:
-            for name in (*outcome.files, *_BESIDE):
-                _copy_listed(self.source.step_folder(step_id), name, aside)
-            held = Checks().check(str(aside), step_id)
-            if held is None:
-                raise Damaged("it is being made again there")
-            self.store.reopen(step_id)  # what a kill left of an attempt
-            aside.rename(here)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        sync(self.store.steps)
+        source = self.source.step_folder(step_id)
+        held = merge(
+            self.store,
+            step_id,
+            outcome,
+            self._content_here,
+            lambda name, copy: _copy_listed(source, name, copy),
+        )
         self.copied.add(step_id)
         return held.content
 
@@ -283,18 +268,14 @@ def _after_inputs(outcomes: Mapping[StepId, Outcome]) -> Sequence[StepId]:
     return tuple(found)
 
 
-def _copy_listed(folder: Path, name: str, to: Path) -> None:
+def _copy_listed(folder: Path, name: str, copy: Path) -> None:
     """Copy one file of a step, by its path in the step's folder. Raises Damaged."""
-    within = PurePosixPath(name)
-    if within.is_absolute() or ".." in within.parts:
-        raise Damaged(f"its outcome lists {name}, which lies outside its folder")
-    path, copy = folder / within, to / within
-    if not path.exists() and name in _BESIDE:
+    path = folder / name
+    if not path.exists() and name in BESIDE:
         return
     # neither a link, which may lead anywhere, nor a pipe
     if not _is_regular(path) or not path.resolve().is_relative_to(folder.resolve()):
         raise Damaged(f"{name} is missing, or is no regular file of its folder")
-    copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("rb") as old, copy.open("wb") as new:
             try:
@@ -306,8 +287,6 @@ def _copy_listed(folder: Path, name: str, to: Path) -> None:
             raise Damaged(f"{name} cannot be read: {error.strerror}") from error
         raise
     shutil.copystat(path, copy)
-    if path.stat().st_size:
-        sync(copy)
 
 
 def _step_of(run: str) -> StepId:

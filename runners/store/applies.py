@@ -87,6 +87,17 @@ def alive(root: Path) -> frozenset[str]:
     return frozenset(path.name for path in (root / APPLIES).glob("*") if locks.holder(path) is not None)
 
 
+def dead(root: Path) -> frozenset[str]:
+    """Return the names of the applies that were killed, and not cleared since."""
+    left = set[str]()
+    for path in (root / APPLIES).glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # which has ended just now
+            # one that just begins has its lock before a word is written
+            if path.stat().st_size and locks.holder(path) is None:
+                left.add(path.name)
+    return frozenset(left)
+
+
 def clear_killed(root: Path) -> None:
     """Remove the files of applies that were killed."""
     for path in (root / APPLIES).glob("*"):

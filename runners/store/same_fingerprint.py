@@ -30,6 +30,11 @@ def made_by_other_code(
     )
 
 
+def is_of_other_code(outcome: Outcome, step: Step) -> bool:
+    """Check if other code made a finished step, or a row that it holds."""
+    return _is_asked(step) and (outcome.code != fingerprint(*step.code) or outcome.n_of_other_code > 0)
+
+
 def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
     """Take away what an earlier attempt left, unless this code made all of it and it can be gone on from."""
     folder = store.unfinished_folder(step_id)
@@ -56,4 +61,4 @@ def _is_own(folder: Path, step: Step) -> bool:
         outcome = Outcome.model_validate_json((folder / "outcome.json").read_bytes())
     except (OSError, ValidationError):
         return False
-    return outcome.code == fingerprint(*step.code) and not outcome.n_of_other_code
+    return not is_of_other_code(outcome, step)

@@ -4,7 +4,7 @@
                                `open` where the next apply asks for rows again (`runners.store.faults`)
 <root>/steps/<step_id>.tmp/    unfinished: the next attempt reuses its whole rows and checkpoints
                                (`code.json` says which code made checkpoints; a row says it itself)
-<root>/steps/pulled-<step_id>.tmp/  a step that `xp pull` is copying, or was when it was killed
+<root>/steps/pulled-<step_id>.tmp/  a step that comes from elsewhere, or did when its command was killed
 <root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
@@ -32,6 +32,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,6 +52,9 @@ from runners.store.digests import describe
 from runners.store.disk_errors import unwritten
 from runners.store.spending_ledger import Ledger
 from runners.store.step_io import changed_at, rewrite_rows, write_json
+
+if TYPE_CHECKING:
+    from runners.store.share import Share
 
 _PATIENCE_SECONDS = 60.0
 """Patience with another process that writes a record of the store: it takes a moment."""
@@ -81,6 +85,8 @@ class Store:
         self.apply = ""
         """Name of the apply at work in this process."""
         self.claims = Claims(self.root)
+        self.share: Share | None = None
+        """Bucket through which this apply shares steps with other stores."""
         self._ledgers: dict[Name, Ledger] = {}
 
     def ledger(self, experiment: Name) -> Ledger:

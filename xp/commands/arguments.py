@@ -65,6 +65,16 @@ Targets = Annotated[
         help="Only these steps, by id pattern or kind, and what they need. Repeatable.",
     ),
 ]
+ShareAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--share",
+        metavar="ADDRESS",
+        help="Bucket through which stores share finished steps, as s3://bucket/prefix; AWS_* of the"
+        " environment give access.",
+        show_default="$XP_SHARE",
+    ),
+]
 DEFAULT_STORE = Path(".xp")
 
 

@@ -14,6 +14,7 @@ from xp.commands.arguments import (
     DEFAULT_STORE,
     AsJson,
     Overrides,
+    ShareAddress,
     SpecFile,
     StoreFolder,
     Targets,
@@ -22,6 +23,7 @@ from xp.commands.arguments import (
 from xp.commands.output import exit_on_error, say, terminal_width
 
 if TYPE_CHECKING:
+    from xp.api import Planned
     from xp.plan.published import PublishedPlan
 
 
@@ -118,6 +120,7 @@ def plan(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 3 where there is something to run.")
     ] = False,
+    share: ShareAddress = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show what would be made and why: methods by languages for each model, rows made and reused."""
@@ -145,7 +148,7 @@ def plan(
         elif steps:
             say(steps_as_text(planned.diff, planned.power))
         else:
-            say(planned.as_text(terminal_width()))
+            say(_planned_as_text(planned, share))
         if check and planned.todo:
             raise typer.Exit(3)
 
@@ -183,6 +186,7 @@ def apply(
     update_lock: Annotated[
         bool, typer.Option("--update-lock", help="Write the lock, SPEC.lock, as things are now.")
     ] = False,
+    share: ShareAddress = None,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -207,7 +211,7 @@ def apply(
             study = load(spec, store=store, overrides=overrides or ())
             planned = study.plan(targets or (), identify=True)
         if planned.todo:
-            say(planned.as_text(terminal_width()))
+            say(_planned_as_text(planned, share))
             if not yes and not sys.stdin.isatty():
                 say("xp: not a terminal: pass --yes to run this", err=True)
                 raise typer.Exit(2)
@@ -232,10 +236,21 @@ def apply(
                 report=not no_report,
                 watch=watch,
                 check=check,
+                share=share,
             )
         say(applied_as_text(planned.diff, applied))
         if applied.failures or applied.stopped:
             raise typer.Exit(1 if applied.failures else 3)
+
+
+def _planned_as_text(planned: "Planned", share: str | None) -> str:
+    from xp.api import bucket_of
+    from xp.render.results import in_bucket_as_text
+
+    bucket, text = bucket_of(share), planned.as_text(terminal_width())
+    if bucket is None or not planned.todo:
+        return text
+    return f"{text}\n{in_bucket_as_text(bucket.address, planned.in_bucket(bucket), planned.todo)}"
 
 
 def _saved(path: Path, is_changed: bool) -> "PublishedPlan | None":

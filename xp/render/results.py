@@ -1,9 +1,11 @@
 """Results of apply, adopt, pull and verify as text."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dsl.messages import listed, one_line
 from dsl.plan.diff import Diff
+from dsl.values import StepId
 from xp.render.words import counted, each_error_once
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
@@ -28,11 +30,16 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
             f" because an input {'was stopped or ' if applied.stopped else ''}failed."
         ]
     if applied.n_shared:
-        lines.append(f"{counted(applied.n_shared, 'step')} made meanwhile by another apply.")
+        lines.append(f"{counted(applied.n_shared, 'step')} made by other applies.")
     lines += _stop(applied)
     lines += each_error_once([(one.step_id, one.error, str(one)) for one in applied.failures])
     report = [] if applied.report is None else [f"Report: {applied.report}"]
     return "\n".join([*lines, *applied.notes, *report])
+
+
+def in_bucket_as_text(address: str, there: Sequence[StepId], todo: Sequence[StepId]) -> str:
+    """Sentence on the steps to run that a bucket holds."""
+    return f"{address} holds {len(there)} of the {counted(len(todo), 'step')} to run: those are fetched."
 
 
 def _stop(applied: "Applied") -> list[str]:

@@ -1,7 +1,8 @@
 """Queue of a run: its steps as they get ready, with the cached rows that each can reuse.
 
 A step is claimed before it is handed out. One that another apply has claimed is waited for: it is done when
-that one has made it, and made here when that one has not, or was killed.
+that one has made it, and made here when that one has not, or was killed. Where steps are shared through a
+bucket, the same holds of applies of other stores, by leases there.
 """
 
 import time
@@ -83,6 +84,8 @@ class Queue:
         """Take note of an attempt's end as `end`; return the events of it, which are still to be told."""
         self._reuse_index.add(ended.step_id, self.steps[ended.step_id])
         self.store.claims.drop(ended.step_id)
+        if self.store.share is not None:
+            self.store.share.end(ended.step_id, is_done=ended.status == "done")
         if ended.status == "done":
             self.schedule.done(ended.step_id)
             return (ended,)
@@ -91,11 +94,16 @@ class Queue:
 
     def _has_claimed(self, step_id: StepId) -> bool:
         """Claim a step that is to be made; not one that another apply is making, or has made."""
-        claims = self.store.claims
+        claims, share, by = self.store.claims, self.store.share, None
         if not claims.take(step_id):
+            by = claims.holder(step_id) or "another apply"
+        elif share is not None and not self.store.is_done(step_id):
+            by = share.take(step_id, self.steps[step_id])
+        if by is not None:
+            claims.drop(step_id)
             if step_id not in self._awaited:
                 self._awaited[step_id] = None
-                self.on_event(Awaited(step_id, claims.holder(step_id) or "another apply"))
+                self.on_event(Awaited(step_id, by))
             return False
         self._awaited.pop(step_id, None)
         if self.store.is_done(step_id):
