@@ -25,7 +25,7 @@ from dsl.spec.experiment import Experiment
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptForm, PromptText, TextPrompt
 from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, Step
-from dsl.values import Language, Name, Scalar, StepId
+from dsl.values import Language, Name, Scalar, StepId, unvalidated
 
 
 class Build:
@@ -52,7 +52,7 @@ class Build:
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
         """Those that read other judges' verdicts come last."""
-        self.judges_by_rule = {name: judge for name, judge in self.judges.items() if judge.is_by_rule()}
+        self._by_rule = {name: judge for name, judge in self.judges.items() if judge.is_by_rule()}
         self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
         self._fingerprints = fingerprints
         self._folder = folder
@@ -60,9 +60,14 @@ class Build:
         self._stopping = Stopping(experiment, asked, self)
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
         self._examples: dict[tuple[Name, Language, int | None], StepId] = {}
+        self._all_examples: dict[tuple[Name, tuple[Language, ...]], tuple[StepId, ...]] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
         self._prompts: dict[object, PromptForm] = {}
         self._made: dict[tuple[CellRequest, Name], CellSteps] = {}
+        self._judges_keyed: dict[
+            tuple[tuple[Name, int], ...], tuple[Mapping[Name, str], Mapping[str, JudgeSettings]]
+        ] = {}
+        """Judges by their names and identities; they are kept, so that no other gets its own."""
 
     def add(self, step: Step) -> StepId:
         step_id = self.canonical.step_id(step)
@@ -79,20 +84,31 @@ class Build:
         replicate: int = 0,
     ) -> dict[Name, Judged]:
         """One step for these judges: name -> its verdicts."""
-        keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
+        keys, settings = self._keyed(judges)
         step = self.add(
-            JudgeStep.model_construct(
-                kind="judge",
-                judges={keys[name]: judges[name] for name in sorted(judges, key=keys.__getitem__)},
+            unvalidated(
+                JudgeStep,
+                judges=settings,
                 answers=answers,
                 examples=examples,
                 against=dict(against or {}),
                 verdicts=dict(verdicts or {}),
-                probe=None,
                 replicate=replicate,
             )
         )
-        return {name: Judged(step=step, judge=key) for name, key in keys.items()}
+        return {name: unvalidated(Judged, step=step, judge=key) for name, key in keys.items()}
+
+    def _keyed(
+        self, judges: Mapping[Name, JudgeSettings]
+    ) -> tuple[Mapping[Name, str], Mapping[str, JudgeSettings]]:
+        """Return the judges' keys, and the judges by them, sorted: one object each for all cells that have
+        the same judges."""
+        alike = tuple((name, id(judge)) for name, judge in judges.items())
+        if alike not in self._judges_keyed:
+            keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
+            settings = {keys[name]: judges[name] for name in sorted(judges, key=keys.__getitem__)}
+            self._judges_keyed[alike] = keys, settings
+        return self._judges_keyed[alike]
 
     def made(self, request: CellRequest, method: Name) -> CellSteps:
         key = (request, method)
@@ -150,6 +166,15 @@ class Build:
         loras = (trial.lora for method in tuning for _, trial in method.trials())
         return max((lora.r for lora in loras if lora is not None), default=0)
 
+    def judges_by_rule(self, request: CellRequest, method: Name) -> dict[Name, JudgeSettings]:
+        """Return the settings of the judges by rule that have verdicts on a cell."""
+        names = names_of(self.experiment, request, method)
+        found = {
+            name: judge.of_cell(names, self._fingerprints, self._folder)
+            for name, judge in self._by_rule.items()
+        }
+        return {name: judge for name, judge in found.items() if judge is not None}
+
     def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
         """A judge's settings for one cell; None where it has no verdicts on it."""
         names = names_of(self.experiment, request, method)
@@ -167,6 +192,12 @@ class Build:
             data = self.experiment.data[dataset]
             self._examples[key] = self.add(data_step(data, language, turn, self._fingerprints, self._folder))
         return self._examples[key]
+
+    def all_examples(self, dataset: Name, languages: tuple[Language, ...]) -> tuple[StepId, ...]:
+        key = (dataset, languages)
+        if key not in self._all_examples:
+            self._all_examples[key] = tuple(self.examples(dataset, language) for language in languages)
+        return self._all_examples[key]
 
     def prompt(
         self,

@@ -24,7 +24,7 @@ from dsl.spec.engines import Resolved
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.steps import Judged, JudgeStep, Probe
-from dsl.values import Language, Name, StepId
+from dsl.values import Language, Name, StepId, unvalidated
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def _cell(build: Build, comparisons: Comparisons, request: CellRequest, method: 
         request.seed,
         *(() if request.turn is None else (request.turn,)),
     )
-    return Cell.model_construct(
+    return unvalidated(
+        Cell,
         cell_id=build.canonical.name("cell", build.canonical.text(key)),
         dataset=request.dataset,
         language=request.language,
@@ -158,11 +159,7 @@ def _judges(
     A judge that compares has none where there is nothing to compare with, nor has one that reads its
     verdicts. The answers of a replicate are not compared, and no verdicts on them are there to be read.
     """
-    by_rule = {
-        name: here
-        for name, judge in build.judges_by_rule.items()
-        if (here := build.judge_of(judge, request, method)) is not None
-    }
+    by_rule = build.judges_by_rule(request, method)
     found = build.judged(by_rule, answers, examples) if by_rule else {}
     for name, judge in build.other_judges.items():
         opponents = comparisons.of(judge, request, method)
