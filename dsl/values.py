@@ -1,7 +1,8 @@
 """Base of every value: a frozen model that refuses unknown keys, and the small types specs are made of."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -13,6 +14,31 @@ class Value(BaseModel):
     """Key that people look for here and that is no setting -> sentence with what to write instead."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+_Value = TypeVar("_Value", bound=Value)
+
+
+def unvalidated(kind: type[_Value], **fields: Any) -> _Value:
+    """Make a value of parts that are valid, as of other values: a plan makes tens of thousands, and to check
+    each takes longer than all else. A part that must be given is; a dictionary is not that of a default."""
+    made, set_field = kind.__new__(kind), object.__setattr__  # a frozen value refuses its own
+    defaults, names = _fields(kind)
+    set_field(made, "__dict__", defaults | fields)
+    set_field(made, "__pydantic_fields_set__", names)
+    set_field(made, "__pydantic_extra__", None)
+    set_field(made, "__pydantic_private__", None)
+    return made
+
+
+@cache
+def _fields(kind: type[Value]) -> tuple[dict[str, Any], set[str]]:
+    """A kind's fields in their order with their defaults, those without one as None; and their names."""
+    defaults = {
+        name: None if field.is_required() else field.get_default(call_default_factory=True)
+        for name, field in kind.model_fields.items()
+    }
+    return defaults, {*defaults}
 
 
 Scalar = str | int | float | bool

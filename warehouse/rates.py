@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-
-from warehouse.query import fetch
+if TYPE_CHECKING:  # a plan that has nothing to read of a warehouse does without it
+    import duckdb
 
 HERE = Path(__file__).parent
 
@@ -45,13 +45,17 @@ class StepCost:
     trains_all_weights: bool
 
 
-def step_costs(connection: duckdb.DuckDBPyConnection) -> list[StepCost]:
+def step_costs(connection: "duckdb.DuckDBPyConnection") -> list[StepCost]:
     """Return the cost of finished steps, of a kind and model at most 500."""
+    from warehouse.query import fetch
+
     return [StepCost(**row) for row in fetch(connection, (HERE / "rates.sql").read_text("utf-8"))]
 
 
-def bytes_per_token(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
+def bytes_per_token(connection: "duckdb.DuckDBPyConnection") -> dict[str, float]:
     """Return, by the name of a model, UTF-8 bytes of a prompt's token."""
+    from warehouse.query import fetch
+
     found = fetch(connection, (HERE / "prompt_bytes.sql").read_text("utf-8"))
     return {row["model"]: row["n_bytes"] / row["n_tokens"] for row in found}
 
@@ -64,8 +68,10 @@ class StepUsage:
     usd: float
 
 
-def step_usage(connection: duckdb.DuckDBPyConnection) -> dict[str, StepUsage]:
+def step_usage(connection: "duckdb.DuckDBPyConnection") -> dict[str, StepUsage]:
     """Return the tokens and dollars of every finished step that answers or judges."""
+    from warehouse.query import fetch
+
     found = fetch(
         connection,
         """

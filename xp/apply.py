@@ -10,6 +10,7 @@ finds nothing to run.
 """
 
 import contextlib
+import hashlib
 import signal
 import threading
 import time
@@ -26,9 +27,8 @@ from dsl.plan.diff import Diff
 from dsl.plan.stopping import slices_of
 from dsl.plan.study import Plan, Study
 from dsl.spec.budget import Charge, Use
-from dsl.steps import identity
 from dsl.steps.steps import Step
-from dsl.values import Name, StepId
+from dsl.values import Name, Sha256, StepId
 from runners.execution.events import Ended, Event, Progress, Shared, Skipped, Started
 from runners.execution.executors import find_executor
 from runners.store import batches
@@ -153,7 +153,7 @@ def apply(
         )
     refuse_moved(diff, store.cache)
     with (
-        at_work(store.root, study.experiment, identity.digest(asked(study))) as applying,
+        at_work(store.root, study.experiment, _digest(asked(study))) as applying,
         _ended_by_signals(),
         contextlib.ExitStack() as shared,
     ):
@@ -186,6 +186,11 @@ def apply(
             ledger.note(*store.share.finish())
         ledger.load_at_end()
         return ledger.applied()
+
+
+def _digest(study: Study) -> Sha256:
+    """SHA-256 of a study's JSON, in a tenth of the time that the canonical one of its cells takes."""
+    return hashlib.sha256(study.model_dump_json().encode()).hexdigest()
 
 
 def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:

@@ -14,7 +14,6 @@ from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.steps.identity import NOT_COUNTED
 from dsl.steps.steps import JudgeStep
-from warehouse.connect import connect
 from warehouse.statistics.corrections import Correction, arms_of, exploratory
 from warehouse.statistics.power import (
     Spread,
@@ -78,6 +77,8 @@ def power_of(diff: Diff, store: Path, asked: Asked | None = None) -> tuple[Detec
     Confirmatory tests first, then judge by judge in the order of the study, the quality of answers before
     their errors and lengths. `asked`: the plan's items, where some were read already.
     """
+    if not diff.plan.study.contrasts:
+        return ()
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
     planned = _planned(diff, known)
@@ -162,6 +163,8 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     """
     if not warehouse_in(store).exists():
         return []
+    from warehouse.connect import connect  # duckdb
+
     try:
         with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             found, judges = spreads(connection), judges_measured(connection)

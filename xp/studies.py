@@ -72,7 +72,9 @@ def diff_for(
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
     files = {str(file): fingerprints.file(file) for file in sorted(fingerprints.files)}
-    found = replace(found, chosen=_chosen(plan.study, held, done), moved=unlike_lock, files=files)
+    found = replace(
+        found, chosen=_chosen(plan.study, held, done), moved=unlike_lock, files=files, applied=applied
+    )
     found = replace(
         found,
         reach=(

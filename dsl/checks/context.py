@@ -10,8 +10,8 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import CellRequest
-from dsl.plan.compile import requests
 from dsl.plan.needs import Needs, needs
+from dsl.plan.requests import requests
 from dsl.spec.experiment import Experiment, Filter
 from dsl.values import Language, Name
 

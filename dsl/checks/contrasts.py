@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.messages import Path, listed, suggest
-from dsl.plan.compile import languages_of
 from dsl.plan.contrasts import FEWEST_MODELS, shared_methods, versus
+from dsl.plan.requests import languages_of
 from dsl.spec.experiment import Contrast, Experiment, ModelSide
 from dsl.values import Name
 

@@ -9,8 +9,8 @@ from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.methods.base import CellRequest
+from dsl.plan.building import names_of
 from dsl.plan.comparisons import plants
-from dsl.plan.compile import names_of
 from dsl.values import Name
 
 

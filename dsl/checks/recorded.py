@@ -21,7 +21,7 @@ from dsl.messages import Path as SpecPath
 from dsl.messages import listed, shorten, suggest
 from dsl.methods import Recorded
 from dsl.methods.base import CellRequest
-from dsl.plan.compile import names_of
+from dsl.plan.building import names_of
 from dsl.spec.experiment import ModelSide
 from dsl.values import Language, Name
 

@@ -10,7 +10,7 @@ from dsl.methods.preference import PreferenceMethod
 from dsl.steps.losses import DpoLoss
 from dsl.steps.training_settings import Training
 from dsl.steps.training_steps import DpoStep, PreferenceStep, ReferenceLogpsStep
-from dsl.values import StepId
+from dsl.values import StepId, unvalidated
 
 
 class Dpo(DpoLoss, PreferenceMethod):
@@ -37,7 +37,8 @@ class Dpo(DpoLoss, PreferenceMethod):
     def with_reference(
         self, step: PreferenceStep, build: Builder
     ) -> tuple[PreferenceStep, tuple[StepId, ...]]:
-        reference = ReferenceLogpsStep(
+        reference = unvalidated(
+            ReferenceLogpsStep,
             weights=self.training.weights(step.weights, self.lora),
             policy=step.policy if self.reference == "policy" else None,
             pairs=step.pairs,

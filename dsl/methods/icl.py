@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase, Shipped
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.steps import GenerateStep
-from dsl.values import Language, Name
+from dsl.values import Language, Name, unvalidated
 
 NUM_SHIPPED = 3
 """Worked examples in a prompt text that ships with xp."""
@@ -71,7 +71,8 @@ class Icl(MethodBase):
             demonstrations=self.demonstrations,
         )
         return CellSteps(
-            GenerateStep(
+            unvalidated(
+                GenerateStep,
                 model=build.weights(request.model, self.weights),
                 examples=build.asked(request),
                 prompt=prompt,

@@ -11,7 +11,7 @@ from dsl.methods.on_policy import OnPolicyPairs
 from dsl.methods.parts import Model
 from dsl.methods.tuning import TuningMethod, untrainable
 from dsl.steps.training_steps import PreferenceStep, TuningStep
-from dsl.values import Name, StepId, Value
+from dsl.values import Name, StepId, Value, unvalidated
 
 
 class PreferenceMethod(TuningMethod):
@@ -117,8 +117,9 @@ class PreferenceMethod(TuningMethod):
         assert isinstance(weights, Weights)
         assert request.seed is not None
         pairs, made = self._pairs(request, build)
-        step = self.STEP(
-            weights=weights,
+        step = unvalidated(
+            self.STEP,
+            weights=weights.loaded_here,
             policy=before[-1] if before else None,
             pairs=pairs,
             rows=self.rows,
@@ -135,8 +136,7 @@ class PreferenceMethod(TuningMethod):
     def _pairs(self, request: CellRequest, build: Builder) -> tuple[tuple[StepId, ...], tuple[StepId, ...]]:
         """Return the steps that have the pairs, one a training language, and those that are made for them."""
         if isinstance(self.pairs, str):
-            data = self.pairs
-            return tuple(build.examples(data, language) for language in request.train_languages), ()
+            return build.all_examples(self.pairs, request.train_languages), ()
         made = [
             self.pairs.steps_for(request, language, prompt, build)
             for language, prompt in zip(

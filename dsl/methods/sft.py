@@ -10,7 +10,7 @@ from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import Model
 from dsl.methods.tuning import TuningMethod, untrainable
 from dsl.steps.training_steps import SftStep
-from dsl.values import Name
+from dsl.values import Name, unvalidated
 
 
 class Sft(TuningMethod):
@@ -42,9 +42,10 @@ class Sft(TuningMethod):
         weights = build.weights(request.model, self.weights)
         assert isinstance(weights, Weights)
         assert request.seed is not None
-        step = SftStep(
-            weights=weights,
-            train=tuple(build.examples(self.train, language) for language in request.train_languages),
+        step = unvalidated(
+            SftStep,
+            weights=weights.loaded_here,
+            train=build.all_examples(self.train, request.train_languages),
             rows=self.rows,
             prompts=self.train_prompts(request, build),
             adapter=self.lora,

@@ -15,7 +15,7 @@ from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.steps import GenerateStep
 from dsl.steps.training_settings import EVALUATION, Adapter, HeldOut, Training
 from dsl.steps.training_steps import SelectStep, TuningStep, Validation
-from dsl.values import Language, Name, Scalar, StepId, as_written
+from dsl.values import Language, Name, Scalar, StepId, as_written, unvalidated
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
 """`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model
@@ -157,7 +157,7 @@ class TuningMethod(MethodBase):
         """The rows to evaluate on, as a training step has them."""
         if not isinstance(self.validation, str):
             return self.validation
-        return tuple(build.examples(self.validation, language) for language in request.train_languages)
+        return build.all_examples(self.validation, request.train_languages)
 
     def varied(self, step: TuningStep) -> TuningStep:
         """Return a step with those of this method's settings that may vary."""
@@ -184,7 +184,8 @@ class TuningMethod(MethodBase):
         else:
             tuned = build.add(step)
         return CellSteps(
-            GenerateStep(
+            unvalidated(
+                GenerateStep,
                 model=build.asked_with(request.model, step.weights),
                 tuned=tuned,
                 examples=build.asked(request),

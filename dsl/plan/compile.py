@@ -6,39 +6,25 @@ A seed makes cells of its own only where chance enters. What a model cannot do (
 without instruct weights) is left out and said in the notes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
-from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
-from dsl.data.paths import CellNames
-from dsl.data.rows import Rows
-from dsl.data.source import Columns, References
-from dsl.data.sources import rows_in, rows_of_cell, source_of
-from dsl.engines.contract import Decoding, EngineSettings
-from dsl.engines.recorded import Settings as RecordedAnswers
-from dsl.engines.transformers import Weights
-from dsl.errors import DataError
+from dsl.data.fingerprints import Fingerprints
 from dsl.judges import AnyJudge
-from dsl.judges.contract import JudgeSettings
-from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import Dataset, DemonstrationsFrom, PromptPath
-from dsl.methods.tuning import TuningMethod
+from dsl.methods.base import CellRequest
+from dsl.plan.building import Build
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import again, noise_contrasts, planned_contrasts
 from dsl.plan.differences import described
-from dsl.plan.needs import needs
-from dsl.plan.stopping import Stopping
+from dsl.plan.requests import languages_of, requests
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.engines import Resolved
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
-from dsl.steps.identity import Canonical
-from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptForm, PromptText, TextPrompt
-from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, Probe, Step
-from dsl.values import Language, Name, Scalar, StepId
+from dsl.steps.steps import Judged, JudgeStep, Probe
+from dsl.values import Language, Name, StepId, unvalidated
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     """
     origin = origin or Origin()
     asked = tuple(requests(experiment))
-    build = _Build(experiment, fingerprints, origin.folder, asked)
+    build = Build(experiment, fingerprints, origin.folder, asked)
     comparisons = Comparisons(experiment, asked)
     cells = tuple(_cell(build, comparisons, request, method) for request, method in asked)
     study = Study(
@@ -98,37 +84,6 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     )
 
 
-def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
-    """The coordinates of every cell, with the method's name, in the spec's order."""
-    for dataset in experiment.evaluate:
-        languages = languages_of(experiment, dataset)
-        for model_name, model in experiment.models.items():
-            for method_name, method in experiment.methods.items():
-                if method.why_not_applicable(model, experiment.methods) is not None:
-                    continue
-                seeds: tuple[int | None, ...] = (
-                    experiment.seeds if method.is_stochastic or _samples(experiment, method) else (None,)
-                )
-                for language in languages:
-                    if not experiment.keeps(
-                        dataset=dataset, language=language, model=model_name, method=method_name
-                    ):
-                        continue
-                    for tuned_on in method.variants(experiment.languages, language):
-                        for seed in seeds:
-                            for turn in experiment.data[dataset].columns.in_turn:
-                                cell = CellRequest(dataset, language, model_name, tuned_on, seed, turn)
-                                yield cell, method_name
-                                if method.noise:
-                                    yield replace(cell, replicate=1), method_name
-
-
-def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
-    """The study's languages that a data set has, in the study's order."""
-    has = experiment.data[dataset].languages
-    return tuple(language for language in experiment.languages if has is None or language in has)
-
-
 def notes(experiment: Experiment) -> Iterator[str]:
     """The study's own caveats and what the plan leaves out, in sentences."""
     yield from experiment.caveats
@@ -153,11 +108,7 @@ def notes(experiment: Experiment) -> Iterator[str]:
             yield f"{dataset} is not asked in {', '.join(missing)}: it has no such language."
 
 
-def _samples(experiment: Experiment, method: MethodBase) -> bool:
-    return experiment.decoding.is_sampled and method.method != "recorded"
-
-
-def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name) -> Cell:
+def _cell(build: Build, comparisons: Comparisons, request: CellRequest, method: Name) -> Cell:
     made = build.made(request, method)
     answers = build.add(build.answers(request, method))
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
@@ -172,7 +123,8 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         request.seed,
         *(() if request.turn is None else (request.turn,)),
     )
-    return Cell.model_construct(
+    return unvalidated(
+        Cell,
         cell_id=build.canonical.name("cell", build.canonical.text(key)),
         dataset=request.dataset,
         language=request.language,
@@ -195,7 +147,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
 
 
 def _judges(
-    build: "_Build",
+    build: Build,
     comparisons: Comparisons,
     request: CellRequest,
     method: Name,
@@ -207,11 +159,7 @@ def _judges(
     A judge that compares has none where there is nothing to compare with, nor has one that reads its
     verdicts. The answers of a replicate are not compared, and no verdicts on them are there to be read.
     """
-    by_rule = {
-        name: here
-        for name, judge in build.judges_by_rule.items()
-        if (here := build.judge_of(judge, request, method)) is not None
-    }
+    by_rule = build.judges_by_rule(request, method)
     found = build.judged(by_rule, answers, examples) if by_rule else {}
     for name, judge in build.other_judges.items():
         opponents = comparisons.of(judge, request, method)
@@ -233,7 +181,7 @@ def _judges(
 
 
 def _probed(
-    build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language
+    build: Build, probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language
 ) -> dict[Name, Judged]:
     """Judge -> its verdicts on the answers with the probe's text planted in them."""
     planted = Probe(text=planted_text(probe.plant, language), rows=probe.rows)
@@ -253,268 +201,3 @@ def _probed(
         for name in probe.judges
         if name in judges
     }
-
-
-class _Build:
-    """Makes steps and remembers the parts they share (`dsl.methods.base.Builder`)."""
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        fingerprints: Fingerprints,
-        folder: Path,
-        asked: Sequence[tuple[CellRequest, Name]],
-    ) -> None:
-        self.experiment = experiment
-        self.languages = experiment.languages
-        self.decoding: Decoding = experiment.decoding
-        self.steps: dict[StepId, Step] = {}
-        self.canonical = Canonical()
-        asked_too = {one.affinity() for model in experiment.models.values() for one in model.weights()}
-        pinned = {
-            name: judge.on_server_of(asked_too, self._lora_rank).pinned(
-                experiment.languages, fingerprints, folder
-            )
-            for name, judge in sorted(experiment.judges.items(), key=lambda named: len(named[1].judges()) > 0)
-        }
-        self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
-        """Those that read other judges' verdicts come last."""
-        self.judges_by_rule = {name: judge for name, judge in self.judges.items() if judge.is_by_rule()}
-        self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
-        self._fingerprints = fingerprints
-        self._folder = folder
-        self._asked = needs(experiment, asked).asked
-        self._stopping = Stopping(experiment, asked, self)
-        self._weights: dict[tuple[Name, str], EngineSettings] = {}
-        self._examples: dict[tuple[Name, Language, int | None], StepId] = {}
-        self._texts: dict[tuple[str, Language], PromptText] = {}
-        self._prompts: dict[object, PromptForm] = {}
-        self._made: dict[tuple[CellRequest, Name], CellSteps] = {}
-
-    def add(self, step: Step) -> StepId:
-        step_id = self.canonical.step_id(step)
-        self.steps.setdefault(step_id, step)
-        return step_id
-
-    def judged(
-        self,
-        judges: Mapping[Name, JudgeSettings],
-        answers: StepId,
-        examples: StepId,
-        against: Mapping[Name, StepId] | None = None,
-        verdicts: Mapping[Name, Judged] | None = None,
-        replicate: int = 0,
-    ) -> dict[Name, Judged]:
-        """One step for these judges: name -> its verdicts."""
-        keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
-        step = self.add(
-            JudgeStep.model_construct(
-                kind="judge",
-                judges={keys[name]: judges[name] for name in sorted(judges, key=keys.__getitem__)},
-                answers=answers,
-                examples=examples,
-                against=dict(against or {}),
-                verdicts=dict(verdicts or {}),
-                probe=None,
-                replicate=replicate,
-            )
-        )
-        return {name: Judged(step=step, judge=key) for name, key in keys.items()}
-
-    def made(self, request: CellRequest, method: Name) -> CellSteps:
-        key = (request, method)
-        if key not in self._made:
-            made = self.experiment.methods[method].steps_for(request, self)
-            if request.turn is not None and request.turn > 1:
-                before = self.made(replace(request, turn=request.turn - 1), method)
-                after = self.add(before.generate)
-                made = replace(made, generate=made.generate.model_copy(update={"after": after}))
-            if request.replicate:
-                replicate = made.generate.model_copy(update={"replicate": request.replicate})
-                made = replace(made, generate=replicate)
-            self._made[key] = made
-        return self._made[key]
-
-    def answers(self, request: CellRequest, method: Name) -> GenerateStep:
-        """Return the step that has a cell's answers."""
-        return self._stopping.answers(request, method) or self.made(request, method).generate
-
-    def looks(self, request: CellRequest, method: Name) -> tuple[StepId, ...]:
-        """Return the looks at the contrast that stops a cell's asking."""
-        return self._stopping.looks(request, method)
-
-    def trained(self, request: CellRequest, method: Name) -> CellSteps:
-        below = self.experiment.methods[method]
-        if not isinstance(below, TuningMethod):
-            raise DataError(f"`{method}` is not a method that trains")
-        # of its cells the first question's: those before a later one would be asked, too
-        request = replace(request, replicate=0, turn=None if request.turn is None else 1)
-        if below.train_languages != "each":
-            (tuned_on,) = below.variants(self.languages, request.language)
-            request = replace(request, train_languages=tuned_on)
-        return self.made(request, method)
-
-    def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
-        key = (name, which)
-        if key not in self._weights:
-            settings = getattr(self.experiment.models[name], which)
-            pinned = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
-            self._weights[key] = pinned.for_adapters(self._lora_rank)
-        return self._weights[key]
-
-    def asked_with(self, name: Name, weights: Weights) -> EngineSettings:
-        model = self.experiment.models[name]
-        for which in ("base", "instruct"):
-            settings = None if getattr(model, which) is None else self.weights(name, which)
-            if isinstance(settings, Weights) and settings.loaded_here == weights:
-                return settings
-        return weights
-
-    @cached_property
-    def _lora_rank(self) -> int:
-        """The largest rank of the study's adapters; 0 without any."""
-        tuning = (one for one in self.experiment.methods.values() if isinstance(one, TuningMethod))
-        loras = (trial.lora for method in tuning for _, trial in method.trials())
-        return max((lora.r for lora in loras if lora is not None), default=0)
-
-    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
-        """A judge's settings for one cell; None where it has no verdicts on it."""
-        names = names_of(self.experiment, request, method)
-        return judge.of_cell(names, self._fingerprints, self._folder)
-
-    def verdicts(self, judge: Name, answers: StepId, examples: StepId) -> Judged:
-        return self.judged({judge: self.judges[judge]}, answers, examples)[judge]
-
-    def asked(self, request: CellRequest) -> StepId:
-        return self.examples(request.dataset, request.language, request.turn)
-
-    def examples(self, dataset: Name, language: Language, turn: int | None = None) -> StepId:
-        key = (dataset, language, turn)
-        if key not in self._examples:
-            data = self.experiment.data[dataset]
-            self._examples[key] = self.add(data_step(data, language, turn, self._fingerprints, self._folder))
-        return self._examples[key]
-
-    def prompt(
-        self,
-        request: CellRequest,
-        prompt: AnyPrompt,
-        num_fewshot: int = 0,
-        *,
-        language: Language | None = None,
-        preamble: bool = True,
-        demonstrations_language: Language | None = None,
-        demonstrations: DemonstrationsFrom | None = None,
-        system: bool = False,
-        chat_template_kwargs: Mapping[str, Scalar] | None = None,
-    ) -> PromptForm:
-        language = language or request.language
-        arguments = tuple(sorted((chat_template_kwargs or {}).items()))
-        key = (
-            prompt,
-            num_fewshot,
-            language,
-            preamble,
-            demonstrations_language,
-            demonstrations,
-            system,
-            arguments,
-            request.dataset if demonstrations else "",
-        )
-        if key not in self._prompts:
-            if prompt == "chat":
-                text = self._text(self.experiment.prompt or "fenced", language) if system else None
-                made: PromptForm = ChatPrompt(
-                    system=text,
-                    template=self._fingerprints.file(RUNNERS / "prompting" / "chat_template.jinja"),
-                    chat_template_kwargs=arguments,
-                )
-            else:
-                shown_in = demonstrations_language or language
-                made = TextPrompt(
-                    text=self._text(prompt, language),
-                    num_fewshot=num_fewshot,
-                    preamble=preamble,
-                    demonstrations_text=self._text(prompt, shown_in) if shown_in != language else None,
-                    demonstrations=(
-                        None
-                        if demonstrations is None
-                        else self._demonstrations(request.dataset, demonstrations, shown_in)
-                    ),
-                    ends_at_fence=prompt != "urial",
-                )
-            self._prompts[key] = made
-        return self._prompts[key]
-
-    def recorded(
-        self, request: CellRequest, method: MethodBase, rows: Rows, columns: Columns
-    ) -> EngineSettings:
-        name = next(name for name, one in self.experiment.methods.items() if one is method)
-        here = rows_of_cell(rows, names_of(self.experiment, request, name))
-        language = request.language if columns.language is not None else None
-        return RecordedAnswers(
-            answers=source_of(here, self._fingerprints, self._folder, request.language),
-            columns=columns,
-            language=language,
-        )
-
-    def _demonstrations(
-        self, dataset: Name, wanted: DemonstrationsFrom, language: Language
-    ) -> Demonstrations:
-        keep_out = tuple(
-            sorted(
-                self.examples(dataset, asked, turn)
-                for asked in self._asked[dataset]
-                for turn in self.experiment.data[dataset].columns.in_turn
-            )
-        )
-        return Demonstrations(
-            pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out
-        )
-
-    def _text(self, prompt: str | PromptPath, language: Language) -> PromptText:
-        key = (prompt if isinstance(prompt, str) else prompt.file, language)
-        if key not in self._texts:
-            if isinstance(prompt, str):
-                self._texts[key] = PromptText(
-                    language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml")
-                )
-            else:
-                path = prompt.of(language, self._folder)
-                self._texts[key] = PromptText(
-                    language=language, path=str(path), sha256=self._fingerprints.file(path)
-                )
-        return self._texts[key]
-
-
-def names_of(experiment: Experiment, request: CellRequest, method: Name) -> CellNames:
-    """Names of a cell, as paths of recorded answers and verdicts have them."""
-    word = experiment.models[request.model].recorded
-    return CellNames(
-        request.dataset, request.language, request.model, method, request.seed, word, request.turn
-    )
-
-
-def data_step(
-    data: Dataset, language: Language, turn: int | None, fingerprints: Fingerprints, folder: Path
-) -> DataStep:
-    """The step that reads one turn of a data set in one language. Raises as `source_of`."""
-    return DataStep(
-        source=source_of(rows_in(data.rows, language), fingerprints, folder, language),
-        columns=data.columns,
-        language=language,
-        limit=data.limit,
-        turn=turn,
-        references=references_of(data, fingerprints, folder, language),
-    )
-
-
-def references_of(
-    data: Dataset, fingerprints: Fingerprints, folder: Path, language: Language
-) -> References | None:
-    """The file of a data set's references in one language; None where it has none. Raises as `source_of`."""
-    given = data.references
-    if given is None:
-        return None
-    source = source_of(rows_in(given.rows, language), fingerprints, folder, language)
-    return References(source=source, item=given.item, reference=given.reference)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from dsl.errors import Problem
-from dsl.plan.study import Plan
+from dsl.plan.study import Plan, Study
 from dsl.steps.steps import Step
 from dsl.values import Sha256, StepId
 
@@ -38,6 +38,8 @@ class Diff:
     """Files and packages that are otherwise now than the study's lock says."""
     files: Mapping[str, Sha256] = field(default_factory=dict[str, Sha256])
     """Files that the plan depends on, absolute -> their digests: data, prompts, models in folders."""
+    applied: Study | None = None
+    """The study as it was applied last, under its name in this store; None where it never was."""
 
     @cached_property
     def asked(self) -> Mapping[StepId, Step]:

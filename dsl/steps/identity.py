@@ -153,10 +153,18 @@ class Canonical:
                 + "}"
             )
         if isinstance(value, Value):  # last, since it takes long to say of others that they are none
-            # the value is kept, so its id stays its own
-            known = self._known[id(value)] = (value, self._object(value))
-            return known[1]
+            return self._kept(value, self._object(value))
         return _encode(value)
+
+    def _part(self, value: object) -> str:
+        """Canonical JSON of a value's field, which is kept, as nothing changes a value."""
+        if type(value) is int:
+            return str(value)
+        return self._kept(value, self.text(value)) if value else self.text(value)
+
+    def _kept(self, value: object, text: str) -> str:
+        self._known[id(value)] = (value, text)  # with the value, so its id stays its own
+        return text
 
     def step_id(self, step: "Step") -> StepId:
         """The step's id. Raises DataError where another step has it."""
@@ -185,18 +193,20 @@ class Canonical:
         return key
 
     def _object(self, value: Value) -> str:
-        cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
+        cls, known = type(value), self._known
         counting = _counting(cls)
-        unset = frozenset([name for name, default in counting.new_fields if fields[name] == default])
-        counted = _counted(cls, unset)
-        if counting.not_counted_where is not None:
-            left_out = counting.not_counted_where(fields)
-            counted = [pair for pair in counted if pair[1] not in left_out]
-        known = self._known
+        fields = value.__dict__  # which pydantic keeps them in: half the time of `getattr`
         pairs = [
-            # most are known, and a call of `text` for each takes as long as all else
-            begin + (found[1] if (found := known.get(id(one := fields[name]))) else self.text(one))
-            for begin, name in counted
+            # most are known, and a call for each takes as long as all else
+            begin
+            + (
+                encode_basestring(one)
+                if type(one := fields[name]) is str
+                else found[1]
+                if (found := known.get(id(one)))
+                else self._part(one)
+            )
+            for begin, name in counting.of(fields)
         ]
         if counting.has_version:
             pairs.append(f'"VERSION":{cast("Versioned", cls).VERSION}')
@@ -214,41 +224,48 @@ def class_name(cls: type[Value]) -> str:
 
 def counted_fields(value: Value) -> Sequence[str]:
     """Return the names of a value's fields that its steps' ids cover, sorted."""
-    cls, fields = type(value), value.__dict__
-    counting = _counting(cls)
-    unset = frozenset([name for name, default in counting.new_fields if fields[name] == default])
-    where = counting.not_counted_where
-    left_out = frozenset[str]() if where is None else where(fields)
-    return tuple(name for _, name in _counted(cls, unset) if name not in left_out)
+    return tuple(name for _, name in _counting(type(value)).of(value.__dict__))
 
 
-@cache
-def _counted(cls: type[Value], unset: frozenset[str]) -> Sequence[tuple[str, str]]:
-    """The fields that count, each as its object's text begins it and by its name.
-
-    `unset`: those that count only when they are set, and are not.
-    """
-    left_out = NOT_COUNTED.get(class_name(cls), frozenset()) | unset
-    return tuple((f'"{name}":', name) for name in sorted(cls.model_fields) if name not in left_out)
+_ALWAYS = object()
+"""Default of a field that counts whatever it holds: equal to nothing."""
 
 
 class _Counting(NamedTuple):
     """Facts of a class, by which its values are written."""
 
-    new_fields: Sequence[tuple[str, object]]
-    """Each field that counts only when it is set, with its default."""
+    fields: Sequence[tuple[str, str, object]]
+    """Each field as its object's text begins it, its name, and what it holds where it does not count."""
     not_counted_where: Callable[[Mapping[str, object]], frozenset[str]] | None
     has_version: bool
     has_code: bool
 
+    def of(self, fields: Mapping[str, object]) -> Sequence[tuple[str, str]]:
+        """Return those of a value's fields that count, each as its text begins and by its name."""
+        counted = [
+            (begin, name) for begin, name, unset in self.fields if unset is _ALWAYS or fields[name] != unset
+        ]
+        if self.not_counted_where is None:
+            return counted
+        left_out = self.not_counted_where(fields)
+        return [one for one in counted if one[1] not in left_out]
+
 
 @cache
 def _counting(cls: type[Value]) -> _Counting:
-    names = COUNTED_WHEN_SET.get(class_name(cls), frozenset())
-    fields = cls.model_fields
+    named, fields = class_name(cls), cls.model_fields
+    new, left_out = COUNTED_WHEN_SET.get(named, ()), NOT_COUNTED.get(named, ())
     return _Counting(
-        [(name, fields[name].get_default(call_default_factory=True)) for name in names],
-        NOT_COUNTED_WHERE.get(class_name(cls)),
+        [
+            (
+                f'"{name}":',
+                name,
+                fields[name].get_default(call_default_factory=True) if name in new else _ALWAYS,
+            )
+            for name in sorted(fields)
+            if name not in left_out
+        ],
+        NOT_COUNTED_WHERE.get(named),
         isinstance(getattr(cls, "VERSION", None), int),
         hasattr(cls, "counted_code"),
     )

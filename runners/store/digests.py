@@ -86,6 +86,10 @@ class StepStates:
         return {**self.damaged, **self.outdated}
 
 
+_BETWEEN = "|"
+"""What stands between the parts of a remembered step. One with a file of such a name is not remembered."""
+
+
 class Checks:
     """Checker of finished steps.
 
@@ -96,8 +100,8 @@ class Checks:
         self._memory = memory
         self._is_fresh = False
         self._known: dict[str, str] = {}
-        """Folder -> JSON of its content, its inputs' and its files' marks; as text, since the garbage
-        collector walks through lists."""
+        """Folder -> its content, its inputs with theirs, and each file's mark, first that of the outcome; as
+        text, which is soon read, and which the garbage collector does not walk through."""
         if memory is not None:
             # a file cut short by a full disk is only a lost memory
             with contextlib.suppress(OSError, ValueError):
@@ -132,11 +136,12 @@ class Checks:
             Damaged: a file is not as it was written, or the outcome is not that of `step_id`.
         """
         try:
-            held, inputs, marks = json.loads(self._known[folder])
-            if all(_mark(f"{folder}/{name}") == mark for name, mark in marks.items()):
-                return Checked(held, inputs)
+            held, inputs, *marks = self._known[folder].split(_BETWEEN)
+            if marks and marks == [_mark(folder, mark.rsplit(" ", 4)[0]) for mark in marks]:
+                words = inputs.split()
+                return Checked(held, dict(zip(words[::2], words[1::2], strict=True)))
         # nothing remembered, nonsense remembered, a file that is gone
-        except (KeyError, TypeError, ValueError, AttributeError, OSError):
+        except (KeyError, ValueError, AttributeError, OSError):
             pass
         return self._check_bytes(folder, step_id)
 
@@ -157,7 +162,7 @@ class Checks:
 
     def has_no_digests(self, folder: str) -> bool:
         """Check if a finished step was written by a version that recorded no digests."""
-        return folder in self._known and json.loads(self._known[folder])[2].keys() == {OUTCOME}
+        return folder in self._known and len(self._known[folder].split(_BETWEEN)) == 3
 
     def save(self) -> None:
         """Write the memory aside, then move it.
@@ -178,18 +183,20 @@ class Checks:
             return None
         if step_id is not None and outcome.step_id != step_id:
             raise Damaged(f"{OUTCOME} is that of {one_line(outcome.step_id)}")
-        marks = {OUTCOME: _mark(f"{folder}/{OUTCOME}")}
+        marks = [_mark(folder, OUTCOME)]
         for name, written in outcome.files.items():
             path = f"{folder}/{name}"
             try:
-                marks[name] = _mark(path)  # before the bytes, so that a later change is seen
+                marks.append(_mark(folder, name))  # before the bytes, so that a later change is seen
                 if _sha256(path) != written.sha256:
                     raise Damaged(_difference(name, written, _describe(path)))
             except OSError as error:
                 raise Damaged(f"{name} cannot be read: {error.strerror}") from error
         checked = Checked(content(outcome.files), outcome.inputs)
-        self._known[folder] = json.dumps([checked.content, checked.inputs, marks], separators=(",", ":"))
-        self._is_fresh = True
+        if not any(_BETWEEN in name for name in outcome.files):
+            inputs = " ".join(f"{step_id} {held}" for step_id, held in checked.inputs.items())
+            self._known[folder] = _BETWEEN.join((checked.content, inputs, *marks))
+            self._is_fresh = True
         return checked
 
 
@@ -253,6 +260,7 @@ def _difference(name: str, written: WrittenFile, found: WrittenFile) -> str:
     return f"{name} holds other bytes than it was written with"
 
 
-def _mark(path: str) -> list[int]:
-    stat = os.stat(path)
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+def _mark(folder: str, name: str) -> str:
+    """A file's name, size, times and inode."""
+    stat = os.stat(f"{folder}/{name}")
+    return f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"

@@ -124,15 +124,15 @@ class Store:
 
     def left_open(self) -> frozenset[StepId]:
         """Return the finished steps with rows that are to be asked for again."""
-        return frozenset(
-            name for name in self._finished() if os.path.exists(f"{self.steps}/{name}/{faults.MARKER}")
-        )
+        marked = [name for name in self._there() if os.path.exists(f"{self.steps}/{name}/{faults.MARKER}")]
+        return frozenset(name for name in marked if self.is_done(name))
 
     def _finished(self) -> list[StepId]:
-        if not self.steps.is_dir():
-            return []
-        names = [name for name in os.listdir(self.steps) if not name.endswith(".tmp")]
-        return [name for name in names if os.path.exists(f"{self.steps}/{name}/outcome.json")]
+        return [name for name in self._there() if os.path.exists(f"{self.steps}/{name}/outcome.json")]
+
+    def _there(self) -> list[StepId]:
+        names = os.listdir(self.steps) if self.steps.is_dir() else ()
+        return [name for name in names if not name.endswith(".tmp")]
 
     def reopen(self, step_id: StepId) -> None:
         """Make a finished step an unfinished one, so that it is run again and its valid rows are reused."""

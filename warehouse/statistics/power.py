@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, exp, inf, lgamma, log, sqrt
 from statistics import NormalDist, fmean
+from typing import TYPE_CHECKING
 
-import duckdb
-
-from warehouse.query import fetch
 from warehouse.statistics.corrections import ALPHA, Correction, smallest_corrected
+
+if TYPE_CHECKING:  # a plan that has nothing to read of a warehouse does without it
+    import duckdb
 
 POWER = 0.8
 
@@ -53,8 +54,10 @@ class Spread:
     """As in `Variation`."""
 
 
-def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
+def spreads(connection: "duckdb.DuckDBPyConnection") -> list[Spread]:
     """Return the spread of every contrast that was measured; contrasts without any are left out."""
+    from warehouse.query import fetch
+
     found = fetch(
         connection,
         """
@@ -110,8 +113,10 @@ def pooled(found: Sequence[Spread]) -> Variation:
     )
 
 
-def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
+def judges_measured(connection: "duckdb.DuckDBPyConnection") -> dict[tuple[str, str], list[str]]:
     """Study and name of a judge -> its settings as JSON, which may differ from cell to cell."""
+    from warehouse.query import fetch
+
     found = fetch(
         connection,
         """

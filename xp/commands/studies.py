@@ -125,9 +125,6 @@ def plan(
 ) -> None:
     """Show what would be made and why: methods by languages for each model, rows made and reused."""
     from xp import load
-    from xp.render.explained import explained_as_text
-    from xp.render.needed import needed_as_json, needed_as_text
-    from xp.render.steps import steps_as_text
 
     with exit_on_error():
         if explain is not None and as_json:
@@ -139,13 +136,19 @@ def plan(
 
             save(text, out)
         if effect is not None:
+            from xp.render.needed import needed_as_json, needed_as_text
+
             found = planned.needed(effect)
             say(needed_as_json(found) if as_json else needed_as_text(found, effect, planned.diff.plan.study))
         elif as_json:
             say(text)
         elif explain is not None:
+            from xp.render.explained import explained_as_text
+
             say(explained_as_text(planned.overview, explain))
         elif steps:
+            from xp.render.steps import steps_as_text
+
             say(steps_as_text(planned.diff, planned.power))
         else:
             say(_planned_as_text(planned, share))

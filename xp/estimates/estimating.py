@@ -110,7 +110,9 @@ def estimates_of(
         rates: By default those of the store's warehouse.
     """
     diff, store = asked.diff, asked.store
-    rates = rates_of(store) if rates is None else rates
+    step_ids = tuple(diff.todo if step_ids is None else step_ids)
+    if rates is None:
+        rates = rates_of(store) if step_ids else Rates()
     here = machine(store / "cache" if (store / "cache").is_dir() else None)
     counter = WorkCounter(asked, rates.tokens)
     stated = {**_stated_sizes(diff), **rates.n_parameters}
@@ -120,7 +122,7 @@ def estimates_of(
     """Work, which equal steps share, and the part of its rows that is made."""
     found: dict[StepId, Estimate] = {}
     memory: dict[StepId, Memory] = {}
-    for step_id in diff.todo if step_ids is None else step_ids:
+    for step_id in step_ids:
         work = counter.work(step_id)
         if work is None:
             found[step_id] = Estimate(n_uncounted=1)

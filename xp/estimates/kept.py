@@ -13,7 +13,6 @@ from dsl.values import Name, StepId, Value
 from runners.store.disk_errors import unwritten
 from runners.store.step_io import write_json
 from runners.store.store import Store
-from warehouse.connect import connect
 from warehouse.rates import StepUsage, step_usage
 from xp.estimates.estimating import Estimates
 
@@ -131,6 +130,8 @@ def _usage(store: Path) -> dict[StepId, StepUsage]:
     """Tokens and dollars of the store's steps; none where the warehouse cannot be read now."""
     if not warehouse_in(store).exists():
         return {}
+    from warehouse.connect import connect  # duckdb
+
     try:
         with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             return step_usage(connection)

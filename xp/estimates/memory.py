@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from dsl.engines.transformers import Weights
-from runners.steps.reference_logps import TOKENS_ON_CPU, TOKENS_ON_GPU
 from xp.estimates.machine import Machine
 from xp.estimates.model_sizes import BYTES, ModelSize
 from xp.estimates.work import Work
@@ -59,6 +58,8 @@ def needed_bytes(work: Work, size: ModelSize, machine: Machine) -> Memory:
     # fused modules have a second, prepacked copy of the weights
     activations = weights if machine.device == "cpu" else 0
     if work.kind == "reference_logps":
+        from runners.steps.reference_logps import TOKENS_ON_CPU, TOKENS_ON_GPU  # and all that trains
+
         at_once = TOKENS_ON_GPU if machine.device == "cuda" else TOKENS_ON_CPU
         return Memory(weights, 0, activations + at_once * size.vocabulary * 4 * LOGIT_COPIES // 2)
     if not work.new_tokens:

@@ -17,7 +17,6 @@ from dsl.engines.openai import Settings as Served
 from dsl.engines.transformers import Weights
 from dsl.errors import WarehouseError
 from dsl.steps.training_steps import TRAININGS
-from warehouse.connect import connect
 from warehouse.rates import StepCost, bytes_per_token, step_costs
 from xp.estimates.machine import Machine
 from xp.estimates.model_sizes import BYTES
@@ -173,6 +172,8 @@ def rates_of(store: Path) -> Rates:
     """Read the rates of a store's warehouse; none where it cannot be read now: a plan can do without."""
     if not warehouse_in(store).exists():
         return Rates()
+    from warehouse.connect import connect  # duckdb
+
     try:
         with connect(warehouse_in(store), read_only=True, patience=0) as connection:
             costs, ratios = step_costs(connection), bytes_per_token(connection)

@@ -64,7 +64,7 @@ def lines_of(diff: Diff, applied: Study | None, rows: Mapping[StepId, Rows]) -> 
             state = _state_of_data(diff, applied, step_id)
             places[None, DATA].setdefault(step.language, Counter())[state] += 1
     for cell in cells:
-        state = _state(diff, cell, before.get(key_of(cell)))
+        state = _state(diff, cell, before)
         line = places.setdefault((cell.model, cell.method), {})
         line.setdefault(cell.language, Counter())[state] += 1
     for cell in orphans(diff, applied):
@@ -84,11 +84,13 @@ def orphans(diff: Diff, applied: Study | None) -> Iterator[Cell]:
             yield cell
 
 
-def _state(diff: Diff, cell: Cell, before: Cell | None) -> State:
-    steps = diff.asked.keys() & {*steps_of(cell, diff.plan.steps)}
+def _state(diff: Diff, cell: Cell, applied: Mapping[object, Cell]) -> State:
+    steps = {*steps_of(cell, diff.plan.steps)}
+    if diff.wanted is not None:
+        steps &= diff.wanted
     if steps <= diff.done:
         return "reused"
-    if before is None:
+    if (before := applied.get(key_of(cell))) is None:
         return "new"
     return "unfinished" if steps <= {*steps_of(before, diff.plan.steps)} else "changed"
 
@@ -105,8 +107,9 @@ def _owners(diff: Diff, cells: Iterable[Cell]) -> dict[StepId, tuple[Name | None
     """Step -> its line: that of the first cell whose own step it is."""
     owner: dict[StepId, tuple[Name | None, Name]] = {}
     for cell in cells:
+        line = cell.model, cell.method
         for step_id in steps_of(cell, diff.plan.steps):
-            owner.setdefault(step_id, (cell.model, cell.method))
+            owner.setdefault(step_id, line)
     return {step_id: owner.get(step_id, (None, DATA)) for step_id in diff.asked}
 
 

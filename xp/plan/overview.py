@@ -15,7 +15,6 @@ from xp.plan.changes import Changes
 from xp.plan.differences import Change
 from xp.plan.lines import Line, lines_of
 from xp.plan.rows import Rows, rows_of
-from xp.studies import applied_study
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ class Overview:
 
 
 def overview_of(diff: Diff, store: Path, asked: Asked | None = None) -> Overview:
-    """Look at a plan beside its store: reads the store's record of the study, and data that is asked.
-    `asked`: the plan's items, where some were read already."""
-    asked, applied = asked or Asked(diff, store), applied_study(diff.plan.study.experiment, store)
+    """Look at a plan beside its store: reads data that is asked. `asked`: the plan's items, where some were
+    read already."""
+    asked, applied = asked or Asked(diff, store), diff.applied
     changes = None if applied is None else Changes(diff, applied, store)
     rows = rows_of(diff, asked, CachedRows(diff, asked, changes))
     return Overview(diff, lines_of(diff, applied, rows), rows, asked, changes)

@@ -115,24 +115,29 @@ def _table(overview: Overview, columns: Sequence[Column]) -> list[str]:
     heads = [*(languages if are_columns else ["cells"]), *(column.title for column in shown)]
     models = list(dict.fromkeys(line.model for line in lines if line.model is not None))
     one = models[0] if len(models) == 1 else None
-    rows: list[list[str]] = [[one or "", *heads]]
+    places: list[Line | str] = []
     before = one
     for line in lines:
         if line.model is not None and line.model != before:
-            rows.append([line.model])
+            places.append(line.model)
             before = line.model
-        states = [_states(line.languages.get(language, {})) for language in languages]
+        places.append(line)
+    rows: list[list[str]] = [[one or "", *heads]]
+    for place in places[: MOST_LINES - 1]:
+        if isinstance(place, str):
+            rows.append([place])
+            continue
+        states = [_states(place.languages.get(language, {})) for language in languages]
         rows.append(
             [
-                f"  {line.method}",
-                *(states if are_columns else [_counts(line)]),
-                *(column.text([line]) for column in shown),
+                f"  {place.method}",
+                *(states if are_columns else [_counts(place)]),
+                *(column.text([place]) for column in shown),
             ]
         )
     last = ["total", *([""] * len(languages) if are_columns else [""]), *(c.text(lines) for c in shown)]
-    if len(rows) > MOST_LINES:
-        rest = len(rows) - MOST_LINES
-        rows = [*rows[:MOST_LINES], [f"  … and {rest} more lines: `xp plan --json` lists all"]]
+    if rest := len(places) + 1 - len(rows):
+        rows.append([f"  … and {rest} more lines: `xp plan --json` lists all"])
     return _aligned([*rows, last])
 
 

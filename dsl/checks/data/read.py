@@ -15,7 +15,7 @@ from dsl.data.source import FileSource, Source
 from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
 from dsl.methods.parts import Dataset
-from dsl.plan.compile import data_step, references_of
+from dsl.plan.building import data_step, references_of
 from dsl.spec.experiment import Experiment
 from dsl.steps.steps import DataStep
 from dsl.values import Language, Name

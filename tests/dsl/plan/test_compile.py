@@ -62,6 +62,35 @@ def kinds(plan: Plan) -> dict[str, int]:
     return found
 
 
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_steps_and_cells_are_as_validation_would_make_them(folder: Path, engine: str) -> None:
+    methods = {
+        "urial": {"method": "icl", "num_fewshot": 1, "demonstrations": {"from": "rows"}},
+        "sft": {"method": "sft", "train": "rows", "train_languages": "all", "validation": {"rows": 0.5}},
+        "full": {"method": "sft", "train": "rows", "adapter": "none", "rows": 1},
+        **{
+            name: {"method": name, "policy": "sft", "pairs": "rows"}
+            for name in ("dpo", "kto", "orpo", "simpo")
+        },
+    }
+    models = {"m": {"base": {"engine": engine, "hub": "a/base", "revision": "1"}}}
+    plan = planned(folder, methods=methods, models=models)
+    assert kinds(plan).keys() >= {
+        "sft",
+        "dpo",
+        "kto",
+        "orpo",
+        "simpo",
+        "reference_logps",
+        "generate",
+        "judge",
+    }
+    for made in (*plan.steps.values(), *plan.study.cells):
+        validated = type(made).model_validate(made.model_dump())
+        assert made == validated
+        assert made.model_dump_json() == validated.model_dump_json()
+
+
 def test_a_seed_makes_cells_only_where_chance_enters(folder: Path) -> None:
     cells = planned(folder).study.cells
     assert [(c.method, c.language, c.seed) for c in cells] == [

@@ -67,6 +67,31 @@ def test_a_file_that_is_not_as_it_was_written_is_named(
     assert (held.done, held.damaged) == (frozenset(), {ID: words})
 
 
+def test_a_file_whose_name_a_memory_cannot_hold_is_read_each_time(tmp_path: Path) -> None:
+    store, memory = Store(tmp_path), tmp_path / "memory.json"
+    with store.begin(ID, STEP) as folder:
+        (folder / "a|b.txt").write_text("text", "utf-8")
+        store.finish(ID, Outcome(step_id=ID, seconds=1.0))
+    for _ in range(2):
+        checks = Checks(memory)
+        assert checks.states(store.steps, [ID]).done == {ID}
+        checks.save()
+    assert not memory.exists()
+    edited = store.step_folder(ID) / "a|b.txt"
+    edited.write_text("tex2", "utf-8")
+    assert Checks(memory).states(store.steps, [ID]).damaged.keys() == {ID}
+
+
+def test_a_memory_of_an_earlier_version_is_written_anew(tmp_path: Path) -> None:
+    store, memory = finished(tmp_path, *ROWS), tmp_path / "memory.json"
+    earlier = json.dumps(["0" * 64, {}, {"outcome.json": [1, 2, 3, 4]}])
+    memory.write_text(json.dumps({str(store.step_folder(ID)): earlier}), "utf-8")
+    checks = Checks(memory)
+    assert checks.states(store.steps, [ID]).done == {ID}
+    checks.save()
+    assert "outcome.json" in json.loads(memory.read_bytes())[str(store.step_folder(ID))].split("|")[2]
+
+
 def test_bytes_are_read_once_and_again_when_a_file_was_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
