@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,9 @@ class Lock(Value):
     """Place in the spec that leaves the engine open (`engine: auto`) -> the one that was taken."""
 
 
+_installed = cache(version_of)
+
+
 def lock_file(spec: Path) -> Path:
     """Return the place of a spec's lock, which need not exist."""
     return spec.with_name(f"{spec.name}.lock")
@@ -73,7 +77,7 @@ def rests_on(plan: Plan, fingerprints: Fingerprints) -> Lock:
     return Lock(
         experiment=plan.study.experiment,
         files={_name(path, home): fingerprints.file(path) for path in sorted(fingerprints.files)},
-        packages={name: version_of(name) for name in sorted(map(str, packages))},
+        packages={name: _installed(name) for name in sorted(map(str, packages))},
         engines={one.place: one.engine for one in plan.engines},
     )
 

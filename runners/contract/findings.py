@@ -1,6 +1,7 @@
 """Findings of the prompt contract, and the file that keeps them."""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 from collections.abc import Iterable, Mapping
@@ -42,15 +43,16 @@ def keys_of(steps: Mapping[StepId, Step]) -> dict[StepId, Sha256]:
 
     Steps that differ in other settings alone, as in a learning rate, share a key.
     """
-    canonical, makers = Canonical(), made_by(CODE)
+    canonical = Canonical()
     return {
-        step_id: digest((makers, canonical.text(parts)))
+        step_id: digest((made_by(CODE), canonical.text(parts)))
         for step_id, step in steps.items()
         if (parts := _parts(step)) is not None
     }
 
 
-def made_by(code: Iterable[str]) -> Sha256:
+@functools.cache
+def made_by(code: tuple[str, ...]) -> Sha256:
     """Return a digest of the modules, and of the libraries, that make findings."""
     versions = (importlib.metadata.version(name) for name in ("transformers", "tokenizers"))
     return digest((*versions, fingerprint(*code)))

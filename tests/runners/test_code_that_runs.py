@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 
-from dsl.data.code_fingerprint import OURS, ROOT, Sources, _parsed, fingerprint, source_of
+from dsl.data.code_fingerprint import (
+    OURS,
+    ROOT,
+    Sources,
+    _parsed,
+    data_of,
+    fingerprint,
+    source_of,
+    version_of,
+)
 from dsl.data.fingerprints import file_sha256
 from dsl.data.records import Completion, Example, Verdict
 from dsl.data.source import Columns, FileSource
@@ -141,6 +150,10 @@ def ran(work: Callable[[], object]) -> set[Place]:
     return {(module, _statement(module, line)) for module, line in found}
 
 
+_source, _data, _version = cache(source_of), cache(data_of), cache(version_of)
+"""Read once: of all files, an edit changes one."""
+
+
 def _statement(module: str, line: int) -> int:
     return next(number for number, one in enumerate(_tree(module).body) if (one.end_lineno or 0) >= line)
 
@@ -156,7 +169,7 @@ def edited(module: str, numbers: Iterable[int]) -> Sources:
     for number in numbers:
         _edit(tree.body[number])
     text = ast.unparse(tree)
-    return Sources(source=lambda name: text if name == module else source_of(name))
+    return Sources(lambda name: text if name == module else _source(name), _data, _version)
 
 
 def _edit(statement: ast.stmt) -> None:

@@ -35,6 +35,27 @@ from xp.studies import diff_for, rebuild, unlike_applied
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study and the store in which this process has applied it."""
+    folder = tmp_path_factory.mktemp("finished")
+    spec, store = write_study(folder / "study"), folder / "store"
+    assert apply(diff_of(spec, store), store, in_process=True).n_done == 6
+    return spec, store
+
+
+@pytest.fixture
+def store(finished: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A copy of the finished store, to be changed."""
+    return shutil.copytree(finished[1], tmp_path / "store")
+
+
+@pytest.fixture
+def spec(finished: tuple[Path, Path]) -> Path:
+    """The study of `store`, to be left as it is."""
+    return finished[0]
+
+
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
     applied = apply(diff_of(spec, store), store)
@@ -48,9 +69,7 @@ def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
     assert sorted(all_rows(store)) == sorted(plan_of(spec).steps)
 
 
-def test_a_second_apply_runs_nothing_and_starts_no_worker(tmp_path: Path) -> None:
-    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store)
+def test_a_second_apply_runs_nothing_and_starts_no_worker(spec: Path, store: Path) -> None:
     runs = sorted((store / "runs").iterdir())
     events: list[Event] = []
     begun = time.monotonic()
@@ -60,12 +79,12 @@ def test_a_second_apply_runs_nothing_and_starts_no_worker(tmp_path: Path) -> Non
     assert time.monotonic() - begun < 1.0
 
 
-def test_steps_run_in_this_process_give_the_same_rows_as_in_workers(tmp_path: Path) -> None:
-    spec = write_study(tmp_path / "study")
+def test_steps_run_in_this_process_give_the_same_rows_as_in_workers(
+    spec: Path, store: Path, tmp_path: Path
+) -> None:
     apply(diff_of(spec, tmp_path / "workers"), tmp_path / "workers", jobs=2)
-    apply(diff_of(spec, tmp_path / "here"), tmp_path / "here", in_process=True)
-    assert all_rows(tmp_path / "workers") == all_rows(tmp_path / "here")
-    assert in_warehouse(tmp_path / "workers") == in_warehouse(tmp_path / "here")
+    assert all_rows(tmp_path / "workers") == all_rows(store)
+    assert in_warehouse(tmp_path / "workers") == in_warehouse(store)
 
 
 @pytest.mark.parametrize("in_process", [False, True])
@@ -105,9 +124,7 @@ def test_a_failed_apply_is_finished_by_the_next_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
-def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(tmp_path: Path, kind: str) -> None:
-    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store, in_process=True)
+def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(spec: Path, store: Path, kind: str) -> None:
     before, loaded = all_rows(store), in_warehouse(store)
     plan = plan_of(spec)
     deleted = step_ids(plan, kind)[0]
@@ -139,9 +156,9 @@ def test_a_kill_between_a_step_and_what_is_made_again_after_it_leaves_no_stale_r
     assert diff_of(spec, store).todo == (generate, judge)
 
 
-def test_a_finished_step_that_was_not_loaded_is_loaded_by_an_apply_that_runs_nothing(tmp_path: Path) -> None:
-    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store, in_process=True)
+def test_a_finished_step_that_was_not_loaded_is_loaded_by_an_apply_that_runs_nothing(
+    spec: Path, store: Path
+) -> None:
     loaded = in_warehouse(store)
     (store / "warehouse.duckdb").unlink()
     assert apply(diff_of(spec, store), store, in_process=True).n_done == 0
@@ -155,9 +172,7 @@ def test_what_was_finished_since_the_plan_was_made_is_not_run_again(tmp_path: Pa
     assert apply(planned, store, in_process=True).n_done == 0
 
 
-def test_what_was_deleted_since_the_plan_was_made_is_run_again(tmp_path: Path) -> None:
-    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store, in_process=True)
+def test_what_was_deleted_since_the_plan_was_made_is_run_again(spec: Path, store: Path) -> None:
     planned = diff_of(spec, store)
     shutil.rmtree(store / "steps" / step_ids(planned.plan, "generate")[0])
     assert apply(planned, store, in_process=True).n_done == 2
@@ -275,9 +290,7 @@ def test_a_rebuild_beside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
-def test_a_damaged_step_alone_is_made_again_and_named(tmp_path: Path, kind: str) -> None:
-    spec, store = write_study(tmp_path / "study", n_items=5), tmp_path / "store"
-    apply(diff_of(spec, store), store, in_process=True)
+def test_a_damaged_step_alone_is_made_again_and_named(spec: Path, store: Path, kind: str) -> None:
     before, loaded = all_rows(store), in_warehouse(store)
     damaged = step_ids(plan_of(spec), kind)[0]
     file = store / "steps" / damaged / ROWS[kind]

@@ -1,4 +1,5 @@
-"""The commands as a person types them: real processes, exit codes, and what is printed."""
+"""The commands as a person types them: exit codes and what is printed. What a process can change (its exit
+code, its end, a pipe, no terminal) is tried with processes, all else in this one."""
 
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.xp.commands import xp
 from xp.schema import schema_text
 from xp.starter import NEEDED, QUESTIONS, SCHEMA, STARTED
 
@@ -31,11 +33,12 @@ contrasts: {gain: {of: three, against: zero}}
 """
 
 
-def xp(*arguments: str, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
     command = [sys.executable, "-m", "xp", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, input=stdin or "", timeout=120
+        command, cwd=cwd, env=environment, capture_output=True, text=True, input="", timeout=120
     )
 
 
@@ -56,7 +59,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
         )
     (folder / "study.yaml").write_text(SPEC, "utf-8")
-    done = xp("apply", "study.yaml", "--yes", cwd=folder)
+    done = typed("apply", "study.yaml", "--yes", "--no-report", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -90,7 +93,7 @@ def test_a_second_apply_runs_nothing_and_says_so(applied: Path) -> None:
 def test_apply_without_yes_asks_and_runs_nothing_where_there_is_no_terminal(
     applied: Path, tmp_path: Path
 ) -> None:
-    done = xp("apply", "study.yaml", "--store", str(tmp_path / "store"), cwd=applied)
+    done = typed("apply", "study.yaml", "--store", str(tmp_path / "store"), cwd=applied)
     assert done.returncode == 2
     assert "pass --yes" in done.stderr
     assert not (tmp_path / "store").exists()
@@ -118,6 +121,12 @@ def test_what_is_wrong_is_reported_in_a_line_with_its_exit_code(
     assert done.returncode == code, done.stdout + done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_exit_code_of_a_refusal_is_that_of_its_process(applied: Path) -> None:
+    for arguments in (("plan", "nothing.yaml"), ("query", "select 1", "--store", "elsewhere")):
+        here, there = xp(*arguments, cwd=applied), typed(*arguments, cwd=applied)
+        assert (there.returncode, there.stdout, there.stderr) == (here.returncode, here.stdout, here.stderr)
 
 
 def test_query_shows_every_method_in_every_language(applied: Path) -> None:

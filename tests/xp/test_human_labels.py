@@ -2,9 +2,7 @@
 
 import csv
 import itertools
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from dsl.data.records import Label
 from dsl.errors import ArgumentError, StoreLocked
 from runners.store.store import Store
 from tests.warehouse.stores import StoreMaker
+from tests.xp import commands
 from tests.xp.test_sampling import rows_of
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
@@ -26,7 +25,6 @@ from xp.cli import app
 from xp.human_labels import Labelled, import_labels, read_labels, read_scale
 from xp.sampling import Sample, draw, unguarded, write_sample
 
-ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ("a1", "a2", "a3")
 
 
@@ -291,15 +289,7 @@ def test_nothing_changes_where_anything_is_wrong(store: Path) -> None:
 
 
 def xp(*arguments: str, store: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "xp", *arguments, "--store", str(store)]
-    return subprocess.run(
-        command,
-        cwd=store.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return commands.xp(*arguments, "--store", str(store), cwd=store.parent)
 
 
 def test_the_commands_go_from_a_sample_to_a_judge(store: Path) -> None:
