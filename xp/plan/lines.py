@@ -84,7 +84,7 @@ def orphans(diff: Diff, applied: Study | None) -> Iterator[Cell]:
             yield cell
 
 
-def _state(diff: Diff, cell: Cell, applied: Mapping[object, Cell]) -> State:
+def _state(diff: Diff, cell: Cell, applied: Mapping[tuple[object, ...], Cell]) -> State:
     steps = {*steps_of(cell, diff.plan.steps)}
     if diff.wanted is not None:
         steps &= diff.wanted
