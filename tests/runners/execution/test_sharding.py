@@ -62,7 +62,11 @@ def held_to_known_logps(folder: Path) -> tuple[TuningStep, StepContext]:
     step, found = study(folder, "dpo", per_device_train_batch_size=4, gradient_checkpointing=True)
     assert isinstance(step, DpoStep)
     known = ReferenceLogpsStep(
-        weights=WEIGHTS, pairs=step.pairs, prompts=step.prompts, max_length=step.training.max_length
+        weights=WEIGHTS,
+        pairs=step.pairs,
+        prompts=step.prompts,
+        max_length=step.training.max_length,
+        bf16=False,
     )
     (folder / "known").mkdir()
     reference_logps.run(known, found, folder / "known")
