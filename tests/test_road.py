@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.xp import commands
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
 
@@ -57,10 +58,7 @@ METHODS = {
 
 
 def xp(*arguments: str, cwd: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "xp", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    done = commands.xp(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -72,7 +70,7 @@ def asked(sql: str, cwd: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the study has been applied."""
+    """A folder in which the study has been applied, by a process; later commands run in this one."""
     folder = tmp_path_factory.mktemp("road")
     columns = {
         "questions": ("item", "instruction", "answers"),
@@ -100,7 +98,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "contrasts": {"examples_help": {"of": "three", "against": "zero_shot"}},
     }
     (folder / "road.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
-    xp("apply", "road.yaml", "--yes", "--no-report", cwd=folder)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "xp", "apply", "road.yaml", "--yes", "--no-report"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
 
 

@@ -1,7 +1,8 @@
 """The page in a real browser: everything is drawn, nothing is fetched, and nothing that a model wrote
 runs."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ SECTIONS = (
         "cost",
     ),
 )
+SIZES = """all => all.map(picture => {
+    const box = picture.getBoundingClientRect();
+    const marks = picture.querySelectorAll("path[fill], path[stroke], rect, line");
+    return [box.width, box.height, marks.length, picture.innerHTML.slice(0, 300)];
+})"""
+TABLES = """all => all.map(figure => [
+    figure.querySelectorAll("table tbody tr").length, figure.querySelector(".data > summary").innerText,
+])"""
 VIEWS_OF_TRUST = ["judge_against_checks", "judge_agreement", "judge_reliability", "judge_probes"]
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -49,8 +58,22 @@ def chromium() -> Iterator["playwright.Browser"]:
         yield started
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def visit(chromium: "playwright.Browser", report: Path) -> Iterator[Visit]:
+    """The page, to be read."""
+    with opened(chromium, report) as visit:
+        yield visit
+
+
+@pytest.fixture
+def changed(chromium: "playwright.Browser", report: Path) -> Iterator[Visit]:
+    """The page, to be clicked, resized or printed."""
+    with opened(chromium, report) as visit:
+        yield visit
+
+
+@contextlib.contextmanager
+def opened(chromium: "playwright.Browser", report: Path) -> Generator[Visit]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     yield Visit(page, report.as_uri())
     page.close()
@@ -62,19 +85,16 @@ def test_every_figure_is_drawn(visit: Visit) -> None:
     for section in SECTIONS:
         assert visit.page.locator(f"#{section} figure").count() >= 1, section
     open_all(visit)
-    pictures = visit.page.locator(".panel svg")
-    assert pictures.count() >= 40
-    for number in range(pictures.count()):
-        box = pictures.nth(number).bounding_box()
-        marks = pictures.nth(number).locator("path[fill], path[stroke], rect, line").count()
-        assert box is not None
-        assert min(box["width"], box["height"], 20 * marks) >= 40, pictures.nth(number).inner_html()[:300]
+    pictures = visit.page.locator(".panel svg").evaluate_all(SIZES)
+    assert len(pictures) >= 40
+    for width, height, n_marks, text in pictures:
+        assert min(width, height, 20 * n_marks) >= 40, text
     strips = visit.page.locator("td.strip a svg.strip")
     assert strips.count() >= 200
     assert visit.page.locator("td.strip a svg.strip:has(path.dot)").count() >= 0.9 * strips.count()
-    for number in range(figures.count()):
-        assert figures.nth(number).locator("table tbody tr").count() >= 1
-        assert "Table from" in figures.nth(number).locator(".data > summary").inner_text()
+    for n_rows, title in figures.evaluate_all(TABLES):
+        assert n_rows >= 1
+        assert "Table from" in title
 
 
 def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: Visit) -> None:
@@ -148,17 +168,17 @@ def test_contrasts_stand_beside_both_p_values_their_bounds_and_what_is_missing(v
     assert "significant after Benjamini and" in visit.page.locator("#contrasts").inner_text()
 
 
-def test_the_page_asks_for_nothing_and_complains_of_nothing(visit: Visit, report: Path) -> None:
-    visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    for summary in visit.page.locator("summary").all():
+def test_the_page_asks_for_nothing_and_complains_of_nothing(changed: Visit, report: Path) -> None:
+    changed.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    for summary in changed.page.locator("summary").all():
         summary.evaluate("element => element.click()")
-    visit.page.wait_for_timeout(300)
-    assert visit.requests == [report.as_uri()]
-    assert visit.complaints == []
+    changed.page.wait_for_timeout(300)
+    assert changed.requests == [report.as_uri()]
+    assert changed.complaints == []
 
 
-def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> None:
-    page = visit.page
+def test_what_models_wrote_is_seen_as_text_and_does_nothing(changed: Visit) -> None:
+    page = changed.page
     page.check("#show-raw")
     page.check("#show-prompt")
     page.select_option("[data-part=method]", "urial")
@@ -174,8 +194,8 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
             assert inside.count() == 0
     assert page.locator("body script").count() == 2, "the answers and what leafs through them"
     assert page.locator("img, iframe, object, embed, link, foreignObject, [onerror], [onload]").count() == 0
-    assert [a for a in page.locator("a").all() if not (a.get_attribute("href") or "").startswith("#")] == []
-    open_all(visit)
+    assert page.locator("a:not([href^='#'])").count() == 0
+    open_all(changed)
     body = page.locator("body").inner_text()
     for place in (
         "</title><script>",
@@ -185,32 +205,32 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
         f"The model speaks English only. {HOSTILE[1]}",
     ):
         assert place in body, "the question, the spec, an error and a note are shown as they were written"
-    assert visit.hacked() is None
-    assert visit.complaints == []
+    assert changed.hacked() is None
+    assert changed.complaints == []
 
 
-def test_a_phone_scrolls_down_and_never_sideways(visit: Visit) -> None:
-    visit.page.set_viewport_size({"width": 390, "height": 844})
-    visit.page.evaluate("document.querySelectorAll('details').forEach(element => (element.open = true))")
-    visit.page.check("#show-raw")
-    visit.page.check("#show-prompt")
-    visit.page.select_option("[data-part=against]", "sft")
+def test_a_phone_scrolls_down_and_never_sideways(changed: Visit) -> None:
+    changed.page.set_viewport_size({"width": 390, "height": 844})
+    changed.page.evaluate("document.querySelectorAll('details').forEach(element => (element.open = true))")
+    changed.page.check("#show-raw")
+    changed.page.check("#show-prompt")
+    changed.page.select_option("[data-part=against]", "sft")
     for item in range(len(HOSTILE)):
-        visit.page.locator("#list .row").nth(item).click()
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390, item
-    widest = visit.page.evaluate(
+        changed.page.locator("#list .row").nth(item).click()
+        assert changed.page.evaluate("document.documentElement.scrollWidth") <= 390, item
+    widest = changed.page.evaluate(
         "Math.max(...[...document.querySelectorAll('.panel svg')].map(e => e.getBoundingClientRect().right))"
     )
     assert widest <= 390
 
 
-def test_it_prints_with_its_tables_and_without_the_browser(visit: Visit) -> None:
-    assert visit.page.pdf(format="A4").startswith(b"%PDF-")
-    visit.page.emulate_media(media="print")
-    assert not visit.page.locator("#answers").is_visible()
-    assert not visit.page.locator("nav").is_visible()
-    assert not visit.page.locator(".data table").first.is_visible(), "paper has tables of its own"
-    box = visit.page.locator(".printed table").first.bounding_box()
+def test_it_prints_with_its_tables_and_without_the_browser(changed: Visit) -> None:
+    assert changed.page.pdf(format="A4").startswith(b"%PDF-")
+    changed.page.emulate_media(media="print")
+    assert not changed.page.locator("#answers").is_visible()
+    assert not changed.page.locator("nav").is_visible()
+    assert not changed.page.locator(".data table").first.is_visible(), "paper has tables of its own"
+    box = changed.page.locator(".printed table").first.bounding_box()
     assert box is not None
     assert box["height"] > 40
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,14 +224,22 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.fixture(scope="module")
+def with_data(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which the data steps are done."""
+    store = tmp_path_factory.mktemp("with data") / "store"
+    assert apply_to_end(spec, store, "--target", "data").returncode == 0
+    return store
+
+
 @pytest.mark.parametrize("room", [0, 12, 120])
 def test_a_full_disk_ends_in_a_clear_error_and_goes_on_when_there_is_room(
-    spec: Path, undisturbed: Path, tmp_path: Path, room: int
+    spec: Path, undisturbed: Path, with_data: Path, tmp_path: Path, room: int
 ) -> None:
     """`room`: kilobytes left for the generate and judge steps, so that it runs out in different places."""
     with small_disk(tmp_path / "disk", 40_000) as disk:
         store, ballast = disk / "store", disk / "ballast"
-        assert apply_to_end(spec, store, "--target", "data").returncode == 0
+        shutil.copytree(with_data, store)
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.runners.engines.fake_server import Asked, Running, Said, chat, serving
+from tests.xp.commands import xp
 from warehouse.connect import WAREHOUSE, connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,15 +34,6 @@ def writes(asked: Asked) -> Said:
             )
         )
     return chat(json.dumps({"clarity": {"reason": "so it is", "score": "5" if is_told else "2"}}))
-
-
-def xp(*arguments: str, cwd: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "xp", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 def asked(sql: str, cwd: Path) -> list[dict[str, object]]:
@@ -94,7 +86,10 @@ def study(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "judge_probes": {"talked": {"judges": ["contains", "gullible", "careful", "jury"], "rows": N_PROBED}},
     }
     (folder / "compared.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
-    xp("apply", "compared.yaml", "--yes", "--no-report", cwd=folder)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "xp", "apply", "compared.yaml", "--yes", "--no-report"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
 
 
@@ -179,4 +174,5 @@ def test_what_is_planted_is_in_no_score(study: Path) -> None:
 
 
 def test_a_second_apply_runs_nothing(study: Path) -> None:
-    assert xp("apply", "compared.yaml", "--yes", "--no-report", cwd=study).startswith("Nothing to run")
+    again = xp("apply", "compared.yaml", "--yes", "--no-report", cwd=study)
+    assert (again.returncode, again.stdout[:14]) == (0, "Nothing to run")

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,15 @@ import pytest
 
 from dsl.steps.steps import GenerateStep
 from runners.execution.events import Ended
+from runners.execution.executors import in_process
 from runners.execution.executors._process import Worker
 from runners.execution.worker import Task
 from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY
 from tests.runners.serving.test_servers import left_of
+from tests.xp.commands import xp
 from xp import load
+from xp.prompts import check_prompts
 
 pytestmark = pytest.mark.slow
 
@@ -49,14 +53,30 @@ judges:
 """
 
 
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Findings on the study's prompts, which its stores need not check again."""
+    folder = written(tmp_path_factory.mktemp("checked"))
+    plan = load(folder / "study.yaml").plan().diff.plan
+    data = {step_id: step for step_id, step in plan.steps.items() if step.kind == "data"}
+    in_process.run(data, (), Store(folder / ".xp"), lambda event: None, 1, {})
+    assert check_prompts(plan, plan.steps, folder / ".xp", in_process=True).n_checked
+    return folder / ".xp" / "cache"
+
+
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
+def study(checked: Path, tmp_path: Path) -> Path:
+    shutil.copytree(checked, tmp_path / ".xp" / "cache")
+    return written(tmp_path)
+
+
+def written(folder: Path) -> Path:
     for language in ("en", "fr"):
         rows = [{"item": str(n), "instruction": f"What about {n} in {language}?"} for n in range(3)]
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (tmp_path / f"asked_{language}.jsonl").write_text(lines, "utf-8")
-    (tmp_path / "study.yaml").write_text(SPEC, "utf-8")
-    return tmp_path
+        (folder / f"asked_{language}.jsonl").write_text(lines, "utf-8")
+    (folder / "study.yaml").write_text(SPEC, "utf-8")
+    return folder
 
 
 def started(study: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
@@ -94,11 +114,15 @@ def servers_of(study: Path) -> set[int]:
     return found
 
 
-def test_a_study_starts_a_server_for_its_answers_and_one_for_its_judge_and_leaves_none(study: Path) -> None:
-    plan, _ = started(study, "plan").communicate(timeout=300)
+def test_a_study_starts_a_server_for_its_answers_and_one_for_its_judge_and_leaves_none(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XP_VLLM", f"{sys.executable} {SERVER}")
+    plan = xp("plan", "study.yaml", cwd=study).stdout
     assert f"starts a vLLM server of {TINY} with seed=1" in plan
     assert "not ready" not in plan
-    missing, _ = started(study, "plan", XP_VLLM=str(study / "nothing")).communicate(timeout=300)
+    monkeypatch.setenv("XP_VLLM", str(study / "nothing"))
+    missing = xp("plan", "study.yaml", cwd=study).stdout
     assert "not ready: the environment variable XP_VLLM" in missing
 
     applied = started(study, "apply", "--yes")

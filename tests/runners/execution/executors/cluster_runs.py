@@ -1,9 +1,8 @@
-"""Runs on a cluster beside the same steps on this machine alone."""
+"""Runs on a cluster beside the same steps in this process alone."""
 
-import contextlib
 import json
-import threading
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -14,21 +13,18 @@ from dsl.plan.compile import compile
 from dsl.plan.study import Plan
 from dsl.steps.steps import Step
 from runners.execution.events import Ended, Event
-from runners.execution.executors import local
+from runners.execution.executors import in_process
 from runners.store.store import Store
 
 TINY = Path(__file__).parents[3] / "fixtures" / "tiny"
 
 
-@contextlib.contextmanager
-def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
-    """The same steps on this machine alone, to be compared with; they are done when the block ends."""
-    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), lambda event: None, 1, {}))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+def run_here(todo: Mapping[str, Step], store: Path) -> None:
+    """Run the same steps in this process, to be compared with."""
+    with warnings.catch_warnings():
+        # PEFT reads a property that transformers renamed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        in_process.run(todo, (), Store(store), lambda event: None, 1, {})
 
 
 def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:

@@ -25,10 +25,10 @@ from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.runners.execution.executors.cluster_runs import (
     TINY,
-    beside,
     ends,
     environment_of,
     losses,
+    run_here,
     tiny_study,
 )
 from tests.xp.small_study import all_rows, begin_apply, plan_of, step_ids, wait_for, workers_of, write_study
@@ -133,8 +133,8 @@ def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(
     shown = {"from": "instructions", "select": "bm25"}
     methods["retrieved"] = {"method": "icl", "num_fewshot": 2, "demonstrations": shown, "prompt": prompt}
     plan = tiny_study(tmp_path / "study", methods=methods)
-    with beside(plan.steps, tmp_path / "here"):
-        events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=8)})
+    events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=8)})
+    run_here(plan.steps, tmp_path / "here")
     assert {event.status for event in ends(events)} == {"done"}
     rows, expected = all_rows(tmp_path / "store"), all_rows(tmp_path / "here")
     assert set(rows) == set(expected) == set(plan.steps)
@@ -188,9 +188,9 @@ def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes,
                     nodes.lose_second()
                     return
 
-    with beside(plan.steps, tmp_path / "here"):
-        events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=15)}, lose)
-        nodes.add_second()
+    events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=15)}, lose)
+    nodes.add_second()
+    run_here(plan.steps, tmp_path / "here")
     assert lost
     assert {event.status for event in ends(events)} == {"done"}
     assert all_rows(tmp_path / "store") == all_rows(tmp_path / "here")
@@ -223,8 +223,8 @@ def test_training_on_a_lost_node_resumes_from_its_checkpoint_on_another(
             nodes.lose_second()
             nodes.add_second()
 
-    with beside(todo, tmp_path / "here"):
-        events = run(todo, tmp_path / "store", {"sft": Resources(resources={"spot": 1})}, lose)
+    events = run(todo, tmp_path / "store", {"sft": Resources(resources={"spot": 1})}, lose)
+    run_here(todo, tmp_path / "here")
     assert lost
     first, last = ends(events, sft)
     assert (first.status, last.status) == ("interrupted", "done")
@@ -434,19 +434,19 @@ def test_ctrl_c_ends_everything_and_the_next_apply_resumes(nodes: TwoNodes, tmp_
         tmp_path / "store",
         ("--set", "executor=ray", "--set", "resources.generate.shard_rows=10"),
     )
-    with beside(plan_of(spec).steps, tmp_path / "here"):
-        process = begin_apply(spec, store, *options)
-        rows = "steps/*.tmp/shards/*/completions.jsonl"
-        wait_for(lambda: [line for file in store.glob(rows) for line in file.read_bytes().splitlines()][5:])
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 130, out + err
-        wait_for(lambda: not workers_of(store), seconds=5)
-        assert not list((store / "runs").glob("*.begun"))
+    process = begin_apply(spec, store, *options)
+    rows = "steps/*.tmp/shards/*/completions.jsonl"
+    wait_for(lambda: [line for file in store.glob(rows) for line in file.read_bytes().splitlines()][5:])
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    wait_for(lambda: not workers_of(store), seconds=5)
+    assert not list((store / "runs").glob("*.begun"))
 
-        process = begin_apply(spec, store)  # on this machine: it reuses the rows of the shards
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, out + err
+    process = begin_apply(spec, store)  # on this machine: it reuses the rows of the shards
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    run_here(plan_of(spec).steps, tmp_path / "here")
     assert all_rows(store) == all_rows(tmp_path / "here")
     outcomes = [
         json.loads((store / "steps" / step / "outcome.json").read_text("utf-8"))

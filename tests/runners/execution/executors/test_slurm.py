@@ -20,7 +20,7 @@ from runners.execution.executors import slurm as executor
 from runners.store.applies import at_work
 from runners.store.store import Store
 from tests.runners.execution.executors import slurm_cluster
-from tests.runners.execution.executors.cluster_runs import beside, ends, environment_of, losses, tiny_study
+from tests.runners.execution.executors.cluster_runs import ends, environment_of, losses, run_here, tiny_study
 from tests.runners.execution.executors.slurm_cluster import said
 from tests.xp.small_study import (
     all_rows,
@@ -114,8 +114,8 @@ def ran(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ran:
         "generate": Resources(num_cpus=2, num_gpus=1, memory=300 << 20, partition="long", shard_rows=4),
         "judge": Resources(time=5),
     }
-    with beside(plan.steps, folder / "here"):
-        found.events = run(plan.steps, folder / "store", resources, look)
+    found.events = run(plan.steps, folder / "store", resources, look)
+    run_here(plan.steps, folder / "here")
     found.rows, found.expected = all_rows(folder / "store"), all_rows(folder / "here")
     found.left = list((folder / "store").glob("slurm"))
     return found
@@ -157,8 +157,8 @@ def test_a_cancelled_job_is_followed_by_another_that_loses_and_doubles_no_row(
             (folder,) = (tmp_path / "store" / "slurm").glob("*/xp-generate-*")
             said(cluster.variables, "scancel", f"--name={folder.name}")
 
-    with beside(plan.steps, tmp_path / "here"):
-        events = run(plan.steps, tmp_path / "store", watch=cancel)
+    events = run(plan.steps, tmp_path / "store", watch=cancel)
+    run_here(plan.steps, tmp_path / "here")
     first, last = ends(events, generate)
     assert (first.status, last.status) == ("interrupted", "done")
     assert "is CANCELLED; another goes on from there" in (first.error or "")
@@ -194,8 +194,8 @@ def test_training_whose_job_is_cancelled_resumes_from_its_checkpoint(
             said(cluster.variables, "scancel", f"--name={folder.name}")
 
     resources = {"sft": Resources(num_cpus=1, num_gpus=0, memory=1 << 30)}
-    with beside(todo, tmp_path / "here"):
-        events = run(todo, tmp_path / "store", resources, cancel)
+    events = run(todo, tmp_path / "store", resources, cancel)
+    run_here(todo, tmp_path / "here")
     assert cancelled
     first, last = ends(events, sft)
     assert (first.status, last.status) == ("interrupted", "done")
@@ -306,11 +306,11 @@ def test_the_apply_after_a_kill_cancels_its_jobs_and_runs_nothing_twice(
 ) -> None:
     spec = write_study(tmp_path / "study", n_items=80, seconds_per_row=0.2)
     store, plan = tmp_path / "store", plan_of(spec)
-    with beside(plan.steps, tmp_path / "here"):
-        before = killed_apply(cluster, spec, store)
-        process = begin_apply(spec, store, "--set", "executor=slurm")
-        wait_for(lambda: before.isdisjoint(name for (name,) in cluster.jobs("%j")), seconds=90)
-        out, err = process.communicate(timeout=240)
+    before = killed_apply(cluster, spec, store)
+    process = begin_apply(spec, store, "--set", "executor=slurm")
+    wait_for(lambda: before.isdisjoint(name for (name,) in cluster.jobs("%j")), seconds=90)
+    out, err = process.communicate(timeout=240)
+    run_here(plan.steps, tmp_path / "here")
     assert process.returncode == 0, out + err
     assert all_rows(store) == all_rows(tmp_path / "here")
     assert not (store / "slurm").exists()
