@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
 
 def is_plain(module: Any) -> TypeGuard[Linear]:
-    """Test whether a module is a linear layer on a CPU, in float32 or bfloat16, not a subclass."""
+    """Test whether a module is a linear layer on a CPU, not a subclass, in float32 or, where oneDNN has the
+    processor's instructions for it, in bfloat16."""
     import torch
 
     is_linear = type(module) is torch.nn.Linear and module.weight.device.type == "cpu"
-    return is_linear and module.weight.dtype in (torch.float32, torch.bfloat16)
+    return is_linear and (
+        module.weight.dtype == torch.float32
+        or (module.weight.dtype == torch.bfloat16 and multiplies_bfloat16())
+    )
+
+
+def multiplies_bfloat16() -> bool:
+    """Test whether oneDNN multiplies bfloat16 on this processor: with AVX2 alone its operators raise."""
+    import torch
+
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def fused_linear(layers: Sequence[Linear], copies: bool) -> partial[Tensor]:

@@ -67,6 +67,7 @@ def test_attention_unlike_llamas_is_not_fused(architecture: str):
     )
 
 
+@pytest.mark.skipif(not linear.multiplies_bfloat16(), reason="oneDNN has no bfloat16 on this processor")
 @pytest.mark.parametrize("architecture", LIKE_LLAMA)
 def test_modules_in_low_precision_are_fused_too(architecture: str):
     model = random_model(architecture).to(torch.bfloat16)
@@ -74,6 +75,19 @@ def test_modules_in_low_precision_are_fused_too(architecture: str):
     assert forwards(packed, ".self_attn") == [_Attention] * 2
     error, its_own = ((each.float() - expected).norm() for each in (logits(packed), plain(model)))
     assert error < 2 * its_own, "about as far from float32 as the model in bfloat16 is"
+
+
+@pytest.mark.parametrize("architecture", LIKE_LLAMA)
+def test_a_model_in_bfloat16_runs_where_the_processor_has_no_instructions_for_it(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(linear, "multiplies_bfloat16", lambda: False)
+    monkeypatch.delattr(linear, "product")
+    model = random_model(architecture).to(torch.bfloat16)
+    packed, expected = patched(model), plain(random_model(architecture)).float()
+    assert _Attention not in forwards(packed, ".self_attn")
+    error, its_own = ((each.float() - expected).norm() for each in (logits(packed), plain(model)))
+    assert error < 2 * its_own
 
 
 @pytest.mark.parametrize("architecture", LIKE_LLAMA)
