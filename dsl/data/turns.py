@@ -41,6 +41,7 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
 _TELLING = frozenset((*CALLS, *WEIGHTS))
+_DICT_ALONE = {dict}
 
 
 class Turn(NamedTuple):
@@ -63,10 +64,10 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
         found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
     else:
-        is_tree = isinstance(value, Mapping)
-        if isinstance(value, Mapping):
+        is_tree = not isinstance(value, list) and isinstance(value, Mapping)
+        if is_tree:
             value = best_path(cast("Mapping[str, Any]", value), how, name, at)
-        value = [] if value is None else value
+        value = cast("Any", [] if value is None else value)
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
@@ -93,23 +94,26 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
 
 def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
     """Read a message."""
-    found = [(role, content) for role, content in _pairs(how) if role in message and content in message]
-    if not found:
+    turn, keys = None, ("", "")
+    for role, content in _pairs(how):
+        if role not in message or content not in message:
+            continue
+        read = Turn(_role(message[role], how, at), _text(message[content], how, at))
+        if turn is None:
+            turn, keys = read, (role, content)
+        elif read != turn:
+            raise DataError(
+                f"{at}: a message in `{how.column}` has {keys[0]} and {keys[1]}, and others in {role} and"
+                f" {content}. Name those that are meant: `{{column: {how.column}, role: {keys[0]}, content:"
+                f" {keys[1]}}}`"
+            )
+    if turn is None:
         raise DataError(
             f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
             " and content, or from and value, are known. Name others: `{column: "
             f"{how.column}, role: …, content: …}}`"
         )
-    (role, content), *others = found
-    turn = Turn(_role(message[role], how, at), _text(message[content], how, at))
-    for other in others:
-        if turn != Turn(_role(message[other[0]], how, at), _text(message[other[1]], how, at)):
-            raise DataError(
-                f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
-                f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
-                f" {content}}}`"
-            )
-    if message.keys().isdisjoint(_TELLING):
+    if _TELLING.isdisjoint(message):
         return turn
     if called := next((key for key in CALLS if message.get(key)), None):
         raise DataError(
@@ -198,11 +202,10 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
 
 def holds_mappings(value: object) -> bool:
     """Test whether this is a list, not an empty one, of mappings."""
-    return (
-        is_list(value)
-        and bool(value)
-        and all(kind is dict or issubclass(kind, Mapping) for kind in {*map(type, value)})
-    )
+    if not is_list(value) or not value:
+        return False
+    kinds = {*map(type, value)}
+    return kinds == _DICT_ALONE or all(issubclass(kind, Mapping) for kind in kinds)
 
 
 def holds(value: object, kind: type) -> bool:
