@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from dsl.data.inner_rows import kind_of
 from dsl.data.records import ChatRole
-from dsl.data.reply_trees import best_path
+from dsl.data.reply_trees import path_in
 from dsl.data.selectors import is_list, text_of
 from dsl.data.source import Conversation
 from dsl.errors import DataError
@@ -34,6 +34,7 @@ CALLS = ("tool_calls", "function_call")
 """Keys of a message that calls a tool."""
 
 NO_MESSAGES = "left out, as the conversation is empty"
+NO_PAIR = "left out, as no question of the tree of replies has two answers with a `rank`"
 
 _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 """End of a turn as chat templates write it."""
@@ -58,7 +59,7 @@ class Unusable(Exception):
 
 
 def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, the best path of a tree of replies, or a transcript."""
+    """The turns of a message list, a message, a path of a tree of replies, or a transcript."""
     if how.transcript is not None:
         if not isinstance(value, str):
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
@@ -66,7 +67,15 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
     else:
         is_tree = not isinstance(value, list) and isinstance(value, Mapping)
         if is_tree:
-            value = best_path(cast("Mapping[str, Any]", value), how, name, at)
+            value = path_in(
+                cast("Mapping[str, Any]", value),
+                how,
+                name,
+                at,
+                is_answer=lambda one: turn_of(one, how, at).role == "assistant",
+            )
+            if value is None:
+                raise Unusable(NO_PAIR)
         value = cast("Any", [] if value is None else value)
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
