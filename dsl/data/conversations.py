@@ -9,8 +9,8 @@ it should be read for is left out, and told.
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from dsl.data.inner_rows import Row
 from dsl.data.records import ChatRole, Message
@@ -39,8 +39,7 @@ _FITS: Mapping[str, ChatRole] = {
 """Column -> role of a turn that a path may lead to."""
 
 
-@dataclass(frozen=True)
-class Dialogue:
+class Dialogue(NamedTuple):
     """A row's conversation."""
 
     turns: tuple[Message, ...]
@@ -70,7 +69,7 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         for name in ("response", "chosen", "rejected")
         if (selector := getattr(columns, name)) is not None
     }
-    prompt: tuple[Message, ...] | None = None
+    prompt: tuple[Turn, ...] | None = None
     if columns.messages is not None:
         how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
         prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at), at)
@@ -79,18 +78,16 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         if answer is not None and "response" not in answers:
             answers["response"] = (None, answer)
     elif columns.instruction is not None:
-        prompt = (Message(role="user", content=instruction),)
+        prompt = (Turn("user", instruction),)
     if "response" in answers:
         _check_label(row, columns, at)
-    prompt = _agreed(prompt, answers, columns, instruction, at) or (
-        Message(role="user", content=instruction),
-    )
+    prompt = _agreed(prompt, answers, columns, instruction, at) or (Turn("user", instruction),)
     if columns.system is not None and (system := text_at(row, columns.system, number, at) or "").strip():
-        if prompt[0].role == "system" and prompt[0].content != system:
+        if prompt[0].role == "system" and prompt[0].text != system:
             raise DataError(
                 f"{at}: the conversation has a system message, and `{name_of(columns.system)}` another"
             )
-        prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
+        prompt = (Turn("system", system), *[one for one in prompt if one.role != "system"])
     *before, last = prompt
     texts = {name: answer.text if answer.weight else None for name, (_, answer) in answers.items()}
     notes = {
@@ -98,9 +95,9 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         SYSTEM_UNNAMED: _leaves_system_out(row, columns),
         NOT_LEARNT: any(not answer.weight for _, answer in answers.values()),
     }
-    return Dialogue(
-        tuple(before), last.content, **texts, notes=tuple(note for note, holds in notes.items() if holds)
-    )
+    turns = tuple(Message(role=one.role, content=one.text or "", weight=one.weight) for one in before)
+    told = tuple(note for note, holds in notes.items() if holds)
+    return Dialogue(turns, last.text or "", **texts, notes=told)
 
 
 def _check_label(row: Row, columns: Columns, at: str) -> None:
@@ -109,7 +106,7 @@ def _check_label(row: Row, columns: Columns, at: str) -> None:
     Raises:
         DataError: the row's `label` is false, and no column names it.
     """
-    if not isinstance(row, Mapping) or str(row.get("label")).lower() != "false":
+    if not isinstance(row, dict | Mapping) or str(row.get("label")).lower() != "false":
         return
     named = (columns.answers, columns.category, *columns.extra.values())
     if "label" not in [name_of(selector) for selector in named if selector is not None]:
@@ -165,7 +162,7 @@ def _known(column: str | int) -> Conversation:
     return Conversation(column=column)
 
 
-_Answer = tuple[tuple[Message, ...] | None, Turn]
+_Answer = tuple[tuple[Turn, ...] | None, Turn]
 """The conversation before an answer, where it stands with it, and the answer."""
 
 
@@ -175,7 +172,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         how, value = selector, pick(row, selector.column, number, at)
     else:
         value = pick(row, selector, number, at)
-        if not (isinstance(value, Mapping) or holds_mappings(value)):
+        if not holds_mappings(value) and not isinstance(value, Mapping):
             return None, Turn("assistant", text_at(row, selector, number, at))
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
@@ -187,12 +184,12 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
 
 
 def _agreed(
-    prompt: tuple[Message, ...] | None,
+    prompt: tuple[Turn, ...] | None,
     answers: Mapping[str, _Answer],
     columns: Columns,
     instruction: str,
     at: str,
-) -> tuple[Message, ...]:
+) -> tuple[Turn, ...]:
     """The one conversation that all columns of a row agree on. An `instruction` beside whole conversations
     is one of their questions."""
     whole = [before for before, _ in answers.values() if before is not None]
@@ -201,7 +198,7 @@ def _agreed(
     if whole and columns.messages is not None and prompt != whole[0]:
         raise Unusable(OTHER_PROMPT)
     if whole and columns.instruction is not None:
-        if Message(role="user", content=instruction) not in whole[0]:
+        if Turn("user", instruction) not in whole[0]:
             raise Unusable(OTHER_PROMPT)
         return whole[0]
     if prompt is None and not whole and any(one.text is not None for _, one in answers.values()):
@@ -212,10 +209,10 @@ def _agreed(
     return prompt or (whole[0] if whole else ())
 
 
-def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, Turn | None]:
+def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Turn, ...] | None, Turn | None]:
     """Cut a conversation before the answer that it ends with.
 
-    Returns the messages up to the last question, None where there is nothing but an answer; and the answer,
+    Returns the turns up to the last question, None where there is nothing but an answer; and the answer,
     None where the conversation ends with the question.
     """
     answer = turns[-1] if turns[-1].role == "assistant" else None
@@ -225,11 +222,9 @@ def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, Tu
     if asked[-1].role != "user":
         found = ", ".join(turn.role for turn in turns[-3:])
         raise DataError(f"{at}: a conversation ends with a question, or with one answer to it, not {found}")
-    if any(turn.text is None for turn in asked):
+    if None in [turn.text for turn in asked]:
         raise Unusable(NO_TEXT)
-    return tuple(
-        Message(role=turn.role, content=turn.text or "", weight=turn.weight) for turn in asked
-    ), answer
+    return tuple(asked), answer
 
 
 # ---------------------------------------------------------------- paths to one turn
@@ -284,7 +279,7 @@ def _instead(name: str, path: str) -> str:
 
 def _position(row: Row, selector: str, number: int, at: str) -> tuple[str, int, list[Turn]] | None:
     """The message list that a path goes into by position, the position, and the list's turns."""
-    if isinstance(row, Mapping) and selector in row:
+    if "." not in selector or (isinstance(row, Mapping) and selector in row):
         return None
     parts = selector.split(".")
     for length in range(1, len(parts) - 1):

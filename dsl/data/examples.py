@@ -5,7 +5,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dsl.data.conversations import Dialogue, asked_in_turn, check_question, dialogue
 from dsl.data.inner_rows import Row
@@ -74,8 +74,7 @@ class Reader:
         for note in said.notes:
             told.setdefault(note, []).append(item)
         reference = None if columns.reference is None else selector_of(columns.reference, self.turn)
-        # every part is text by now: to validate it again takes as long as to read it
-        return Example.model_construct(
+        return Example(
             item=item,
             language=language,
             turns=said.turns,
@@ -126,7 +125,7 @@ def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) ->
     if turn in (None, 1):
         return said
     before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn)]
-    return replace(said, turns=(*said.turns, *[Message(role="user", content=text) for text in before]))
+    return said._replace(turns=(*said.turns, *[Message(role="user", content=text) for text in before]))
 
 
 def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:

@@ -10,6 +10,9 @@ _OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d
 _BEFORE_A_DIGIT = re.compile(r"[-–*/]\s*\d")
 _SYMBOLS = {"-": "−", "–": "−", "*": "∗", "/": "∕"}
 
+N_FIRST, N_READ = 24, 100
+"""Characters of a normalised text's beginning, and of the text that is read for them."""
+
 
 def normalise(text: str) -> str:
     """Normalise an instruction for comparison: lower case, single spaces, no punctuation.
@@ -21,6 +24,15 @@ def normalise(text: str) -> str:
     if _BEFORE_A_DIGIT.search(folded) is not None:  # seldom, and soon known
         folded = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
     return " ".join(folded.translate(_APART).split())
+
+
+def beginning(text: str) -> str:
+    """Return the first `N_FIRST` characters of a normalised text, mostly without normalising the rest."""
+    if len(text) > N_READ:
+        begun = normalise(text[:N_READ]).rpartition(" ")[0]  # the last word may go on
+        if len(begun) >= N_FIRST:
+            return begun[:N_FIRST]
+    return normalise(text)[:N_FIRST]
 
 
 def composed(text: str) -> str:
@@ -39,8 +51,12 @@ def in_context(example: Example) -> str:
 
 def asked_in(example: Example) -> list[str]:
     """Normalise the questions of an example's conversation, in their order."""
-    before = [normalise(turn.content) for turn in example.turns if turn.role == "user"]
-    return [*before, normalise(example.instruction)]
+    return [normalise(text) for text in written_questions(example)]
+
+
+def written_questions(example: Example) -> list[str]:
+    """Return the questions of an example's conversation as they are, in their order."""
+    return [*(turn.content for turn in example.turns if turn.role == "user"), example.instruction]
 
 
 def questions(example: Example) -> frozenset[str]:

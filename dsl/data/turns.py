@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from dsl.data.inner_rows import kind_of
 from dsl.data.records import ChatRole
-from dsl.data.reply_trees import best_path
+from dsl.data.reply_trees import path_in
 from dsl.data.selectors import is_list, text_of
 from dsl.data.source import Conversation
 from dsl.errors import DataError
@@ -34,6 +34,7 @@ CALLS = ("tool_calls", "function_call")
 """Keys of a message that calls a tool."""
 
 NO_MESSAGES = "left out, as the conversation is empty"
+NO_PAIR = "left out, as no question of the tree of replies has two answers with a `rank`"
 
 _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 """End of a turn as chat templates write it."""
@@ -41,6 +42,7 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
 _TELLING = frozenset((*CALLS, *WEIGHTS))
+_DICT_ALONE = {dict}
 
 
 class Turn(NamedTuple):
@@ -57,16 +59,24 @@ class Unusable(Exception):
 
 
 def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, the best path of a tree of replies, or a transcript."""
+    """The turns of a message list, a message, a path of a tree of replies, or a transcript."""
     if how.transcript is not None:
         if not isinstance(value, str):
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
         found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
     else:
-        is_tree = isinstance(value, Mapping)
-        if isinstance(value, Mapping):
-            value = best_path(cast("Mapping[str, Any]", value), how, name, at)
-        value = [] if value is None else value
+        is_tree = not isinstance(value, list) and isinstance(value, Mapping)
+        if is_tree:
+            value = path_in(
+                cast("Mapping[str, Any]", value),
+                how,
+                name,
+                at,
+                is_answer=lambda one: turn_of(one, how, at).role == "assistant",
+            )
+            if value is None:
+                raise Unusable(NO_PAIR)
+        value = cast("Any", [] if value is None else value)
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
@@ -93,23 +103,26 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
 
 def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
     """Read a message."""
-    found = [(role, content) for role, content in _pairs(how) if role in message and content in message]
-    if not found:
+    turn, keys = None, ("", "")
+    for role, content in _pairs(how):
+        if role not in message or content not in message:
+            continue
+        read = Turn(_role(message[role], how, at), _text(message[content], how, at))
+        if turn is None:
+            turn, keys = read, (role, content)
+        elif read != turn:
+            raise DataError(
+                f"{at}: a message in `{how.column}` has {keys[0]} and {keys[1]}, and others in {role} and"
+                f" {content}. Name those that are meant: `{{column: {how.column}, role: {keys[0]}, content:"
+                f" {keys[1]}}}`"
+            )
+    if turn is None:
         raise DataError(
             f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
             " and content, or from and value, are known. Name others: `{column: "
             f"{how.column}, role: …, content: …}}`"
         )
-    (role, content), *others = found
-    turn = Turn(_role(message[role], how, at), _text(message[content], how, at))
-    for other in others:
-        if turn != Turn(_role(message[other[0]], how, at), _text(message[other[1]], how, at)):
-            raise DataError(
-                f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
-                f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
-                f" {content}}}`"
-            )
-    if message.keys().isdisjoint(_TELLING):
+    if _TELLING.isdisjoint(message):
         return turn
     if called := next((key for key in CALLS if message.get(key)), None):
         raise DataError(
@@ -198,11 +211,10 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
 
 def holds_mappings(value: object) -> bool:
     """Test whether this is a list, not an empty one, of mappings."""
-    return (
-        is_list(value)
-        and bool(value)
-        and all(kind is dict or issubclass(kind, Mapping) for kind in {*map(type, value)})
-    )
+    if not is_list(value) or not value:
+        return False
+    kinds = {*map(type, value)}
+    return kinds == _DICT_ALONE or all(issubclass(kind, Mapping) for kind in kinds)
 
 
 def holds(value: object, kind: type) -> bool:

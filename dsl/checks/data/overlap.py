@@ -6,7 +6,7 @@ Worked examples that are drawn from a data set are left to the prompt: it never 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -17,7 +17,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.checks.prompts import prompt_file, prompt_text
-from dsl.data.normalise import asked_in, normalise, questions
+from dsl.data.normalise import N_FIRST, asked_in, beginning, normalise, questions, written_questions
 from dsl.data.records import Example
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
@@ -34,13 +34,34 @@ class _Asked:
     """Those of conversations with more than one, by themselves."""
 
 
+class _Learnt:
+    """Questions of training rows, in no order.
+
+    They are found by how they begin, and normalised where an asked one begins so: of all rows hardly any.
+    """
+
+    def __init__(self, rows: Iterable[Example]) -> None:
+        self._rows: dict[str, list[Example]] = {}
+        self._texts: dict[str, frozenset[str]] = {}
+        for row in rows:
+            for text in written_questions(row):
+                self._rows.setdefault(beginning(text), []).append(row)
+
+    def __contains__(self, text: object) -> bool:
+        """Test whether a row has this normalised question, or these, each on a line."""
+        begins = str(text).partition("\n")[0][:N_FIRST]
+        if begins not in self._texts:
+            self._texts[begins] = frozenset[str]().union(*map(questions, self._rows.get(begins, ())))
+        return text in self._texts[begins]
+
+
 def overlap_faults(context: Context) -> Iterator[Fault]:
     """Refuse evaluated items among training rows, preference pairs and worked examples of prompt texts.
 
     With `allow_overlap: true` of the evaluated data set they are a note, which the report shows.
     """
     asked = {name: _asked(context, name) for name in context.needs.asked}
-    learnt: dict[tuple[Name, Language], frozenset[str]] = {}
+    learnt: dict[tuple[Name, Language], _Learnt] = {}
     queries = cache(_queries)  # most methods show the same texts
     for name in context.needs.prompts:
         method = context.experiment.methods[name]
@@ -56,7 +77,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             yield from _faults(context, asked, name, where, texts, known)
         yield from _validation_faults(context, name, method, learnt)
         if shown := _shown(context, name, method, queries):
-            yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
+            yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", [shown], {})
 
 
 def _faults(
@@ -64,13 +85,13 @@ def _faults(
     asked: Mapping[Name, Mapping[str, _Asked]],
     method: Name,
     where: str,
-    texts: frozenset[str],
+    texts: Sequence[Container[str]],
     ids: Mapping[Name, set[str]],
 ) -> Iterator[Fault]:
     for name, items in asked.items():
         known = ids.get(name, set())
-        among = [item for item, said in items.items() if item in known or not said.whole.isdisjoint(texts)]
-        parts = [i for i, said in items.items() if not said.parts.isdisjoint(texts) and i not in {*among}]
+        among = [item for item, said in items.items() if item in known or _has_any(texts, said.whole)]
+        parts = [i for i, said in items.items() if _has_any(texts, said.parts) and i not in {*among}]
         allowed = context.experiment.data[name].allow_overlap
         if among:
             n = f"{len(among)} of {len(items)} items of `{name}` are among {where}: {first_ten(among)}"
@@ -85,8 +106,12 @@ def _faults(
             yield Fault(("methods", method), n, "note" if allowed else "warning", on="key")
 
 
+def _has_any(texts: Sequence[Container[str]], wanted: Iterable[str]) -> bool:
+    return any(text in one for text in wanted for one in texts)
+
+
 def _validation_faults(
-    context: Context, name: Name, method: MethodBase, learnt: dict[tuple[Name, Language], frozenset[str]]
+    context: Context, name: Name, method: MethodBase, learnt: dict[tuple[Name, Language], _Learnt]
 ) -> Iterator[Fault]:
     """Refuse validation rows that are trained on, too, by the method or by the policy that it starts from.
 
@@ -94,7 +119,7 @@ def _validation_faults(
     """
     if not isinstance(method, TuningMethod) or method.validation is None:
         return
-    seen: dict[Name, frozenset[str]] = {}
+    seen: dict[Name, Sequence[_Learnt]] = {}
     for policy in method.starts_from:
         below = context.experiment.methods.get(policy)
         if isinstance(below, TuningMethod):
@@ -114,7 +139,7 @@ def _validation_faults(
     for language in _trained_on(context, name, method).get(method.validation, ()):
         rows = _rows(context, method.validation, language)
         for who, texts in seen.items():
-            if among := [row.item for row in rows if "\n".join(asked_in(row)) in texts]:
+            if among := [row.item for row in rows if _has_any(texts, ["\n".join(asked_in(row))])]:
                 yield Fault(
                     ("methods", name, "validation"),
                     f"{len(among)} of {len(rows)} items of `{method.validation}` in `{language}` are among"
@@ -123,11 +148,12 @@ def _validation_faults(
                 )
 
 
-def _seen_by_policy(context: Context, name: Name, policy: Name, texts: frozenset[str]) -> Iterator[Fault]:
+def _seen_by_policy(context: Context, name: Name, policy: Name, texts: Sequence[_Learnt]) -> Iterator[Fault]:
     """Warn of pairs, some of them held out, whose question the policy is trained on."""
     for dataset, languages in context.needs.used.get(name, {}).items():
         rows = [row for language in languages for row in _rows(context, dataset, language)]
-        among = list(dict.fromkeys(row.item for row in rows if "\n".join(asked_in(row)) in texts))
+        seen = (row.item for row in rows if _has_any(texts, ["\n".join(asked_in(row))]))
+        among = list(dict.fromkeys(seen))
         if among:
             yield Fault(
                 ("methods", name, "validation"),
@@ -141,15 +167,14 @@ def _seen_by_policy(context: Context, name: Name, policy: Name, texts: frozenset
 def _learnt(
     context: Context,
     trained: Mapping[Name, tuple[Language, ...]],
-    known: dict[tuple[Name, Language], frozenset[str]],
-) -> frozenset[str]:
+    known: dict[tuple[Name, Language], _Learnt],
+) -> list[_Learnt]:
     """Questions of the rows of data sets; each set's are kept in `known`."""
-    for dataset, languages in trained.items():
-        for language in languages:
-            if (dataset, language) not in known:
-                rows = _rows(context, dataset, language)
-                known[dataset, language] = frozenset[str]().union(*map(questions, rows))
-    return frozenset[str]().union(*(known[one, language] for one, of in trained.items() for language in of))
+    places = [(dataset, language) for dataset, languages in trained.items() for language in languages]
+    for place in places:
+        if place not in known:
+            known[place] = _Learnt(_rows(context, *place))
+    return [known[place] for place in places]
 
 
 def _is_same(context: Context, asked: Name, other: Name) -> bool:

@@ -19,6 +19,8 @@ _MARK = re.compile(
     r"|\n\n(?:Human|Assistant):"
 )
 """Begin or end of a turn, as chat templates, Alpaca's prompt and transcripts write it."""
+_IN_MARKS = ("<", "[", "#", "Human:", "Assistant:")
+"""One of these is in every mark, and a text is soon searched for them."""
 
 _WRITTEN_LIST = re.compile(r"""\s*\[\s*(["']).*\1\s*\]\s*""", re.DOTALL)
 """Several texts as JSON or Python write them."""
@@ -93,7 +95,7 @@ def _mark(row: Example) -> tuple[str, str] | None:
     """The first mark of a turn in a row's texts, as (column, mark)."""
     texts = [("messages", turn.content) for turn in row.turns]
     for column, text in [*texts, *((name, getattr(row, name)) for name in TEXTS)]:
-        if text and (mark := _MARK.search(text)) is not None:
+        if text and any(map(text.__contains__, _IN_MARKS)) and (mark := _MARK.search(text)) is not None:
             return column, mark[0]
     return None
 

@@ -517,6 +517,11 @@ def turns(*texts: str) -> list[dict[str, str]]:
     return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
 
 
+LONG = (
+    "Of all that there is to see on the way from the harbour up to the old mill, which is behind" + " the" * 9
+)
+
+
 @pytest.mark.parametrize(
     ("asked", "learnt", "is_among"),
     [
@@ -526,6 +531,9 @@ def turns(*texts: str) -> list[dict[str, str]]:
         (["A tree?"], ["A tree?", "Oak.", "Another?", "Elm."], True),
         (["A tree?"], ["Hello.", "Hi.", "A tree?", "Oak."], True),
         (["A tree?", "Oak.", "Another?"], ["A tree?", "An elm.", "Another?", "Fir."], True),
+        ([f"{LONG} trees?"], [f"  {LONG.upper()}: TREES...", "Oaks."], True),
+        ([f"{LONG} trees?"], [f"{LONG} hills?", "None."], False),
+        (["Hi.", "Hello.", f"{LONG} trees?"], ["hi", "Good day.", f"{LONG}, trees?", "Oaks."], True),
     ],
 )
 def test_a_question_behind_earlier_turns_is_the_same_only_with_these(

@@ -131,6 +131,37 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(name: str, tmp_path: P
         rows(tmp_path / name, content)
 
 
+WRITTEN = [
+    "0.1",
+    "-0.0",
+    "1e999",
+    "5e-324",
+    "NaN",
+    "-Infinity",
+    "1" * 4000,
+    "123456789012345678901234567890",
+    r'"\ud800"',
+    r'"a \ud83d b"',
+    r'"\ud83d\ude00 \u0000"',
+    "[" * 300 + "]" * 300,
+    '"\u2028\x7f"',
+]
+"""Values that other readers of JSON take for a fault, or for another value."""
+
+
+@pytest.mark.parametrize("value", WRITTEN)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_value_is_what_json_reads(value: str, name: str, tmp_path: Path) -> None:
+    content = f'{{"q": {value}}}' if name == "a.jsonl" else f'[{{"q": {value}}}]'
+    assert repr(rows(tmp_path / name, f"{content}\n")) == repr([{"q": json.loads(value)}])
+
+
+@pytest.mark.parametrize("value", ["01", "1.", '"a\tb"', "[1,]", "{'a': 1}", "nul", r'"\x"'])
+def test_a_value_that_is_none_is_refused_with_its_line(value: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jsonl:2: not JSON: "):
+        rows(tmp_path / "a.jsonl", f'{{"q": 1}}\n{{"q": {value}}}\n')
+
+
 NESTED = {
     "version": "1",
     "data": [
