@@ -9,6 +9,9 @@ TORCH_INDEX ?=
 ALLOW_CUDA ?=
 ACCEPT_LICENSE ?=
 
+# Images of containers often forbid compiled modules: each of hundreds of processes would then compile xp.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo showcase accepted test test-quick test-servers check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report

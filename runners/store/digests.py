@@ -87,7 +87,7 @@ class StepStates:
 
 
 _BETWEEN = "|"
-"""What stands between the parts of a remembered step. One with a file of such a name is not remembered."""
+"""Separator of the parts of a remembered step. A step with a file of such a name is not remembered."""
 
 
 class Checks:

@@ -1,5 +1,5 @@
--- One row per stale slice: a study, a data set and a model, with the rows of its steps, a step of several cells
--- or judges counted for each.
+-- One row per stale slice: a study, a data set and a model, with the rows of its steps, a step of several
+-- cells or judges counted for each.
 select
     stale_slices.experiment,
     stale_slices.dataset,

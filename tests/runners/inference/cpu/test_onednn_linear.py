@@ -3,7 +3,6 @@ import torch
 
 from runners.inference.cpu.onednn_linear import fused_linear, multiplies_bfloat16
 
-
 NO_BFLOAT16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="oneDNN has no bfloat16 here")
 
 
