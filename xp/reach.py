@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from dsl.data.files import is_here
 from dsl.data.fingerprints import RUNNERS
 from dsl.data.source import HubSource, Source
+from dsl.engines._served import ServedWeights
 from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
-from dsl.engines.vllm import Settings as Served
 from dsl.errors import ServerError, XpError
 from dsl.judges.contract import JudgeSettings
 from dsl.judges.recorded import Settings as RecordedVerdicts
@@ -26,9 +26,11 @@ from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
 from dsl.steps.training_settings import Training
 from dsl.values import as_written
 from runners.http.server import Call, Server, call_of
-from runners.serving.vllm import program
+from runners.serving import llama_cpp, vllm
 from runners.training.reports import check_reported
 
+_PROGRAMS = {"vllm": vllm.program, "llama_cpp": llama_cpp.program}
+"""Engine -> what finds the program of its server."""
 _FEW_FILES = 3
 """Files of one folder that are named one by one."""
 
@@ -67,11 +69,11 @@ def remote_code(steps: Iterable[Step]) -> Iterator[str]:
 
 def _started(steps: Iterable[Step]) -> Iterator[str]:
     """Lines on servers that are started here, with the arguments that the spec gives them."""
-    started = [one for one in models(steps) if isinstance(one, Served) and one.base_url is None]
+    started = [one for one in models(steps) if isinstance(one, ServedWeights) and one.is_started]
     for model in started:
         args = "".join(f" {name}={as_written(value)}" for name, value in sorted(model.args.items()))
-        yield one_line(f"starts a vLLM server of {model.source}{f' with{args}' if args else ''}")
-    if started:
+        yield one_line(f"starts a {model.SERVER} server of {model.source}{f' with{args}' if args else ''}")
+    for program in dict.fromkeys(_PROGRAMS[model.engine] for model in started):
         try:
             program()
         except XpError as error:

@@ -15,7 +15,7 @@ def decoding_faults(context: Context) -> Iterator[Fault]:
         return
     if not decoding.penalize_prompt:
         for name, model in experiment.models.items():
-            if any(weights.engine in ("openai", "vllm") for weights in model.weights()):
+            if any(weights.engine in ("openai", "vllm", "llama_cpp") for weights in model.weights()):
                 yield Fault(
                     ("decoding", "penalize_prompt"),
                     f"`{name}` is served, and a server's penalty counts the prompt's tokens too",

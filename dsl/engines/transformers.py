@@ -91,6 +91,12 @@ class Weights(EngineSettings):
         return self
 
     @property
+    def tuned_elsewhere(self) -> str | None:
+        """Say which engines ask what is trained from these weights, where this one cannot; None where it
+        does."""
+        return None
+
+    @property
     def most_positions(self) -> int | None:
         """The most tokens of prompt and answer together that its server is started for; None where the model
         itself sets the limit."""

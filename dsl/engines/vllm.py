@@ -1,17 +1,12 @@
 """Settings of the `vllm` engine: weights on this machine, served by vLLM."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from dsl.data.fingerprints import Fingerprints
+from dsl.engines._served import ServedWeights
 from dsl.engines.contract import ServerSettings, without_secret
 from dsl.engines.openai import Settings as RunningServer
-from dsl.engines.transformers import Weights
-from dsl.messages import is_secret, listed, scrub
 from dsl.values import Scalar
 
 GIVEN = frozenset(
@@ -30,11 +25,16 @@ FASTER = frozenset(
 """Arguments that change no token, and are no part of the identity."""
 
 
-class Settings(Weights):
+class Settings(ServedWeights):
     """Weights that a vLLM server loads: one that the study starts and ends, or one that runs already."""
 
     # the same settings without an engine are transformers'
     model_config = ConfigDict(json_schema_extra={"required": ["engine"]})
+    SERVER: ClassVar[str] = "vLLM"
+    GIVEN: ClassVar[frozenset[str]] = GIVEN
+    FASTER: ClassVar[frozenset[str]] = FASTER
+    ATTENTION: ClassVar[str] = "attention_backend"
+    LENGTH: ClassVar[str] = "max_model_len"
 
     engine: Literal["vllm"] = "vllm"
     batch_size: int | None = Field(default=None, ge=1)
@@ -48,30 +48,11 @@ class Settings(Weights):
     it."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key of the server at `base_url`."""
-    counted_args: dict[str, Scalar] = Field(default={}, json_schema_extra={"readOnly": True})
-    """Filled in by the plan: those of `args` that change results."""
     lora_rank: int = Field(default=0, ge=0, json_schema_extra={"readOnly": True})
     """Filled in by the plan: the largest rank of the study's adapters; 0 without any."""
 
     @model_validator(mode="after")
     def _is_of_vllm(self) -> Self:
-        if self.attn_implementation is not None:
-            raise ValueError(
-                "`attn_implementation` is of `engine: transformers`; vLLM's is `args: {attention_backend: …}`"
-            )
-        if given := sorted(self.args.keys() & GIVEN):
-            raise ValueError(
-                f"`args` names {listed(given)}: given to every server by xp, from the settings beside `args`,"
-                " or not needed by one that only this machine asks"
-            )
-        if odd := sorted(name for name in self.args if not name.replace("_", "").isalnum()):
-            raise ValueError(f"`args` names {listed(odd)}: write an argument as `max_model_len: 4096`")
-        texts = [value for value in self.args.values() if isinstance(value, str)]
-        if any(is_secret(text) or scrub(text) != text for text in texts):
-            raise ValueError(
-                "`args` holds a password or a key, which would stand in reports and in the store: leave it"
-                " out"
-            )
         if self.args and self.base_url is not None:
             raise ValueError(
                 "`args` start a server, and the one at `base_url` runs already. Name one of them"
@@ -83,20 +64,8 @@ class Settings(Weights):
         return self
 
     @property
-    def loaded_here(self) -> Weights:
-        shared: Mapping[str, object] = {
-            name: getattr(self, name) for name in Weights.model_fields if name not in ("engine", "batch_size")
-        }
-        return Weights.model_validate(shared)
-
-    @property
-    def most_positions(self) -> int | None:
-        length = self.args.get("max_model_len")
-        return length if isinstance(length, int) and length > 0 else None
-
-    def pinned(self, fingerprints: Fingerprints, folder: Path) -> Weights:
-        counted = {name: value for name, value in self.args.items() if name not in FASTER}
-        return super().pinned(fingerprints, folder).model_copy(update={"counted_args": counted})
+    def is_started(self) -> bool:
+        return self.base_url is None
 
     def for_adapters(self, rank: int) -> Self:
         return self.model_copy(update={"lora_rank": rank})
@@ -112,6 +81,4 @@ class Settings(Weights):
 
     def affinity(self) -> str:
         """Return a key of the server that is started; empty for one that runs already."""
-        if self.base_url is not None:
-            return ""
-        return f"{super().affinity()}:{json.dumps(self.args, sort_keys=True)}"
+        return super().affinity() if self.is_started else ""

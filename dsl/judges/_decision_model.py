@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from dsl.engines import with_engine
 from dsl.engines._auto import Auto
 from dsl.engines.contract import ServerSettings
+from dsl.engines.llama_cpp import Settings as ServedGguf
 from dsl.engines.transformers import Weights
 from dsl.engines.vllm import Settings as ServedWeights
 
@@ -26,8 +27,8 @@ class SystemOne(ServerSettings):
 
 
 DecisionModel = Annotated[
-    Annotated[Weights | ServedWeights | Auto | SystemOne, Field(discriminator="engine")],
+    Annotated[Weights | ServedWeights | ServedGguf | Auto | SystemOne, Field(discriminator="engine")],
     BeforeValidator(with_engine),
 ]
 """The model that decides, as a spec names it: a server (`engine: systemone`), weights loaded here, or weights
-that vLLM serves (`engine: vllm`)."""
+that vLLM or llama.cpp serves (`engine: vllm`, `engine: llama_cpp`)."""

@@ -18,8 +18,8 @@ class Settings(RubricSettings):
     LABEL: ClassVar[str] = "quality by a model's decision"
     judge: Literal["decision"] = "decision"
     model: DecisionModel
-    """The model that decides: a server (`engine: systemone`), weights loaded here, or weights that vLLM
-    serves (`engine: vllm`)."""
+    """The model that decides: a server (`engine: systemone`), weights loaded here, or weights that a
+    server of this machine loads (`engine: vllm`, `engine: llama_cpp`)."""
     questions: dict[Name, OwnQuestion] = {}
     """Asked in place of a rubric's aspects: `{correct: {question: Is the answer correct?}}`."""
 

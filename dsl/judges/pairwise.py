@@ -9,6 +9,7 @@ from dsl.data.fingerprints import Fingerprints, combined
 from dsl.engines import with_engine
 from dsl.engines._auto import Auto
 from dsl.engines.contract import EngineSettings
+from dsl.engines.llama_cpp import Settings as ServedGguf
 from dsl.engines.openai import Settings as OpenAI
 from dsl.engines.transformers import Weights
 from dsl.engines.vllm import Settings as ServedWeights
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     Model = EngineSettings
 else:
     Model = Annotated[
-        Annotated[Weights | ServedWeights | Auto | SystemOne | OpenAI, Field(discriminator="engine")],
+        Annotated[
+            Weights | ServedWeights | ServedGguf | Auto | SystemOne | OpenAI, Field(discriminator="engine")
+        ],
         BeforeValidator(with_engine),
     ]
 
@@ -44,7 +47,7 @@ class Settings(RubricSettings):
     read, not its levels."""
     model: Model
     """The model that judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`),
-    or weights, which decide: loaded here, or served (`engine: vllm`)."""
+    or weights, which decide: loaded here, or served (`engine: vllm`, `engine: llama_cpp`)."""
     ties: bool = True
     """The judge may find neither answer better."""
     max_new_tokens: int = Field(1024, ge=16)

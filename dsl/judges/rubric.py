@@ -19,7 +19,7 @@ class Settings(RubricSettings):
     judge: Literal["rubric"] = "rubric"
     model: EngineOrWeights
     """The model that judges: a served one (`engine: openai`), or weights that write, here or served (`engine:
-    vllm`). What a model need not write, `decision` reads from it."""
+    vllm`, `engine: llama_cpp`). What a model need not write, `decision` reads from it."""
     together: bool = False
     """Ask in one request for all aspects that are judged on the same items, as just-eval does. Cheaper, but a
     score then depends on the aspects asked beside it, so that another aspect asks for all of them again."""

@@ -30,7 +30,7 @@ class Model(Value):
     def has_size(self) -> bool:
         """Test whether its size is stated, or read from weights that are loaded here."""
         return self.parameters is not None or any(
-            one.engine in ("transformers", "vllm", "echo") for one in self.weights()
+            one.engine in ("transformers", "vllm", "llama_cpp", "echo") for one in self.weights()
         )
 
 

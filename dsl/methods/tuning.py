@@ -216,6 +216,8 @@ def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
     weights: EngineSettings | None = getattr(model, which)
     if weights is None:
         return f"it has no `{which}`"
+    if not isinstance(weights, Weights):
+        return f"its `{which}` is not loaded here, so it cannot be trained"
     return (
-        None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
+        None if weights.tuned_elsewhere is None else f"its `{which}` is asked with {weights.tuned_elsewhere}"
     )

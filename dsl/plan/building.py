@@ -155,7 +155,9 @@ class Build:
         model = self.experiment.models[name]
         for which in ("base", "instruct"):
             settings = None if getattr(model, which) is None else self.weights(name, which)
-            if isinstance(settings, Weights) and settings.loaded_here == weights:
+            if not isinstance(settings, Weights) or settings.tuned_elsewhere is not None:
+                continue
+            if settings.loaded_here == weights:
                 return settings
         return weights
 

@@ -117,7 +117,7 @@ class Experiment(Value):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Each seed is a repetition, where chance enters."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
-    engine: Literal["transformers", "vllm", "auto"] | None = None
+    engine: Literal["transformers", "vllm", "llama_cpp", "auto"] | None = None
     """The engine of all weights under `models`, and of judges that may be served, that name none themselves.
     `auto` is vLLM where there is a GPU and a vLLM that knows the model."""
     data: Annotated[dict[Name, Dataset], Field(min_length=1)]

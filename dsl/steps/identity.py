@@ -38,6 +38,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "vllm.Settings": frozenset(
         {"path", "accept_license", "batch_size", "args", "base_url", "api_key_env", "lora_rank"}
     ),
+    "llama_cpp.Settings": frozenset({"path", "accept_license", "batch_size", "args"}),
     "openai.Settings": frozenset(
         {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries"}
         | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens", "batch"}

@@ -1,14 +1,11 @@
-"""vLLM's completions API with tokens in and out: request bodies and parsed replies."""
+"""Contract of the servers of weights: tokens in and out, and log-probabilities of some tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, Field
-
-from runners.engines._completion_api import OFF, Usage
-from runners.http.client import ApiReply, Detail
+from runners.http.client import ApiReply
 from runners.inference.answer_text import is_stopped
 from runners.inference.stop_strings import cut_at_stop
 
@@ -17,56 +14,69 @@ if TYPE_CHECKING:
     from runners.inference.scheduler import Request
 
 
-class Choice(BaseModel):
-    """One answer."""
+class TokensReply(ApiReply):
+    """Base of the replies that hold an answer."""
 
-    token_ids: list[Annotated[int, Field(ge=0)]]
-    """With the token that ended it, and with those of a stop string."""
-    finish_reason: Detail[str] = None
+    @property
+    def new_ids(self) -> list[int]:
+        """Tokens of the answer, with the one that ended it, and with those of a stop string."""
+        raise NotImplementedError
+
+    @property
+    def ended_by(self) -> str | None:
+        """`stop` or `length`; anything else is a reason of the server's own."""
+        raise NotImplementedError
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that the server, too, takes for the end of an answer."""
+        return frozenset()
 
 
-class Reply(ApiReply):
-    """Fields read from a reply. At least one choice is required."""
+class LogprobsReply(ApiReply):
+    """Base of the replies that hold log-probabilities."""
 
-    choices: Annotated[list[Choice], Field(min_length=1)]
-    usage: Detail[Usage] = None
-
-    def n_tokens(self) -> tuple[int | None, int | None]:
-        usage = self.usage or Usage()
-        return usage.prompt_tokens, usage.completion_tokens
+    def logprobs(self, labels: Sequence[int]) -> tuple[float, ...] | None:
+        """Return that of each label, up to a constant of all; None where the server does not give them."""
+        raise NotImplementedError
 
 
-def body(
-    model: str, request: Request, sampling: Sampling, eos_ids: Collection[int], *, max_new_tokens: int
-) -> dict[str, Any]:
-    """Return the request body. All sampling parameters are sent, and the tokens that end an answer are the
-    model's as it is read here, so that no default of the server applies unseen."""
-    optional: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
-    if request.stop_strings:
-        optional["stop"] = list(request.stop_strings)
-    return {
-        "model": model,
-        "prompt": list(request.token_ids),
-        "max_tokens": max_new_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        **OFF,
-        "top_k": sampling.top_k or OFF["top_k"],
-        "repetition_penalty": sampling.repetition_penalty,
-        "ignore_eos": True,
-        "stop_token_ids": sorted(eos_ids),
-        "return_token_ids": True,
-        **optional,
-    }
+class TokensApi(Protocol):
+    """Words of one server: a module with these names."""
+
+    @property
+    def PATH(self) -> str:
+        """Address of completions, after the server's."""
+        ...
+
+    @property
+    def Reply(self) -> type[TokensReply]: ...
+
+    @property
+    def LabelReply(self) -> type[LogprobsReply]: ...
+
+    def body(
+        self, model: str, request: Request, sampling: Sampling, eos_ids: Collection[int], max_new_tokens: int
+    ) -> dict[str, Any]:
+        """Return the request for an answer. All sampling parameters are sent, so that no default of the
+        server applies unseen."""
+        ...
+
+    def label_body(self, model: str, token_ids: Sequence[int], labels: Sequence[int]) -> dict[str, Any]:
+        """Return the request for the log-probabilities of labels after a prompt."""
+        ...
 
 
 def answer_ids(
-    choice: Choice, request: Request, eos_ids: Collection[int], detokenize: Callable[[Sequence[int]], str]
+    reply: TokensReply,
+    request: Request,
+    eos_ids: Collection[int],
+    detokenize: Callable[[Sequence[int]], str],
 ) -> tuple[list[int], bool]:
     """Return the tokens of an answer up to where it ends, as it would have ended here, and whether an
     end-of-sequence token ended it. A server knows no closing fence, and reads stop strings for itself."""
-    ids = choice.token_ids
-    at_end = next((at for at, token in enumerate(ids) if token in eos_ids), None)
+    ids, ends = reply.new_ids, {*eos_ids, *reply.end_ids}
+    at_end = next((at for at, token in enumerate(ids) if token in ends), None)
     ids = ids[:at_end]
     stops, at_fence = request.stop_strings, request.ends_at_fence
     if cut_at_stop(detokenize(ids), stops, ends_at_fence=at_fence)[1] is not None:

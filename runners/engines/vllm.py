@@ -1,88 +1,30 @@
 """`vllm`: weights of this machine behind a vLLM server, which is started, asked and ended here, or runs
-already.
-
-Prompts go and answers come as tokens. The tokenizer, the chat template, what ends an answer and its text are
-the same as with `transformers`.
-"""
+already."""
 
 from __future__ import annotations
 
-import json
-import logging
 import secrets
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
-from dsl.engines.contract import Decoding, ServerSettings
+from dsl.engines.contract import ServerSettings
 from dsl.engines.vllm import Settings
-from dsl.errors import DataError, ServerError, XpError
-from dsl.values import as_written
-from runners.engines._labels_api import LabelAnswer, LabelCall, LabelReply, LabelRequest
-from runners.engines._prompts import Prompts, Read
-from runners.engines._tokens_api import Reply, answer_ids, body
-from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.http.client import Answered, ApiReply, Client, opened
-from runners.http.concurrent import concurrently
-from runners.http.failure import Failure
-from runners.http.meter import FREE
+from dsl.errors import DataError
+from runners.engines import _vllm_api
+from runners.engines._served_weights import Served, ServedEngine, resolve
+from runners.http.client import ApiReply, Client
 from runners.http.server import Server
-from runners.inference.answer_text import Detokenizer
-from runners.inference.stop_strings import cut_at_stop
 from runners.serving import servers, vllm
-from runners.serving.servers import API, Model, Models
-from runners.store import spending
 
-if TYPE_CHECKING:
-    from runners.inference.next_token import Sampling
-    from runners.inference.scheduler import Request
-    from runners.models.loading import Loaded
-
-_MAX_CONCURRENCY = 256
-"""Requests in flight where the settings name no number: as many as vLLM runs at once by default."""
-_SECONDS = 3600.0
-"""Patience with an answer: the server queues what it cannot do yet."""
-_END_SECONDS = 10.0
-"""Time in which a server that does not answer is found to have ended, its children included."""
-_ENDS = frozenset({"stop", "length"})
-"""Reasons for which an answer ends; others are of the server."""
-
-Form = TypeVar("Form", bound=ApiReply)
-Said = TypeVar("Said", EngineAnswer, LabelAnswer)
-Row = TypeVar("Row", "Request", LabelRequest)
-
-_Ask = Callable[[Row], Awaitable[Said | XpError]]
-"""Asks one request: returns its answer, or the error of all requests."""
-_MakeCall = Callable[[Client[Form], str, str], _Ask[Row, Said]]
-"""Makes that of a client, the server's name for the model, and the server's fingerprint."""
+__all__ = ["Engine", "resolve"]
 
 
-def resolve(settings: Settings) -> str | None:
-    """Return the commit that a name on the hub refers to now; None where the settings name it."""
-    from runners.models import weight_files
+class Engine(ServedEngine[Settings]):
+    """Asks the weights, or a tuned model as an adapter on them, or merged into a folder of its own."""
 
-    return weight_files.commit_of(settings.loaded_here)
-
-
-@dataclass(frozen=True)
-class _Served:
-    """A server with the model on it."""
-
-    address: ServerSettings
-    server: Server
-    model: Model
-    fingerprint: str
-    """Its version, and its settings that change results."""
-    started: servers.Running | None
-    """The server, where this process has started it."""
-
-
-class Engine:
-    """Holds the tokenizer. A server is started when there is something to ask, and stays for the next
-    steps."""
+    API = _vllm_api
+    MAX_CONCURRENCY = 256  # as many as vLLM runs at once by default
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
         """Load tokenizer and configuration.
@@ -90,15 +32,13 @@ class Engine:
         Raises:
             DataError: the weights cannot be loaded, or a server that runs already would have to serve others.
         """
-        from runners.models import loading, merged_weights
-        from runners.models.weight_files import commit_of, source_folder
+        from runners.models import merged_weights
+        from runners.models.weight_files import source_folder
 
-        self._settings, self._tuned, self._cache = settings, tuned, cache
-        self._weights = settings.loaded_here
         # before the tokenizer, which may be converted with them
-        self._folder = None if settings.base_url is not None else source_folder(self._weights, cache)
-        self._loaded = loading.load_without_weights(self._weights, cache)
-        self._prompts = Prompts(self._loaded, settings.source)
+        self._folder = source_folder(settings.loaded_here, cache) if settings.is_started else None
+        super().__init__(settings, cache)
+        self._tuned = tuned
         rank = vllm.largest_rank(settings) if self._folder is not None else 2**31
         self._adapter = None if tuned is None else merged_weights.plain_adapter(tuned, rank)
         if tuned is not None and self._adapter is None and self._folder is None:
@@ -107,124 +47,9 @@ class Engine:
                 " an adapter, DoRA, or layers that are saved as a whole). Leave `base_url` out, and one is"
                 " started for it"
             )
-        self.load_seconds = 0.0
-        self.facts: dict[str, str | int | float | bool | None] = {
-            "n_parameters": self._loaded.n_parameters,
-            "dtype": settings.dtype,
-            "args": json.dumps(settings.counted_args, sort_keys=True),
-            "remedies": "; ".join(self._loaded.remedies) or None,
-            "commit": commit_of(self._weights),
-            "served_as": "weights" if tuned is None else "adapter" if self._adapter else "merged weights",
-        }
-
-    def identify(self, request: EngineRequest) -> str:
-        return self._prompts.identify(request)
-
-    def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Yield answers as they come. A prompt that leaves no room for an answer, or has a token without an
-        embedding, is an error of its row, and so is one that the server refuses.
-
-        A server that was started here and ends is started once more.
-
-        Raises:
-            DataError: the model cannot be asked through its chat template, or its decoding is none of
-                vLLM's.
-            ServerError: the server does not start, ends twice, or refuses any prompt. What was answered
-                before that has been yielded.
-        """
-        from runners.inference.sampling import sampling_of
-
-        sampling = sampling_of(decoding, self._loaded.model)
-        if sampling.repetition_penalty != 1 and not sampling.penalize_prompt:
-            raise DataError(
-                "`penalize_prompt: false`: vLLM's repetition penalty counts the prompt's tokens, too. Ask"
-                " with `engine: transformers`"
-            )
-        self.facts["decoding"] = str(sampling)
-        served = self._serve()
-        read = self._prompts.read(requests, self._room(served))
-        yield from read.refused
-
-        def call(client: Client[Reply], model: str, fingerprint: str) -> _Ask[Request, EngineAnswer]:
-            return _Call(client, model, fingerprint, read, sampling, self._loaded).ask
-
-        yield from self._asked(served, read.ready, Reply, call, sampling.max_new_tokens)
-
-    @property
-    def loaded(self) -> Loaded:
-        """The tokenizer and the configuration."""
-        return self._loaded
-
-    def n_positions(self) -> int | None:
-        """Return the most tokens of prompt and answer together, for which the server is started; None where
-        nothing sets a limit."""
-        return self._room(self._serve())
-
-    def label_logprobs(self, requests: Sequence[LabelRequest]) -> Generator[LabelAnswer]:
-        """Yield the log-probabilities of the labels after each prompt, as they come.
-
-        Raises ServerError as `generate`, or where the server gives none of certain tokens.
-        """
-
-        def call(client: Client[LabelReply], model: str, fingerprint: str) -> _Ask[LabelRequest, LabelAnswer]:
-            return LabelCall(client, model, fingerprint).ask
-
-        return self._asked(self._serve(), requests, LabelReply, call, 1)
-
-    def _room(self, served: _Served) -> int | None:
-        limits = (self._loaded.n_positions, served.model.max_model_len)
-        return min((limit for limit in limits if limit is not None), default=None)
-
-    def _asked(
-        self,
-        served: _Served,
-        rows: Iterable[Row],
-        form: type[Form],
-        call: _MakeCall[Form, Row, Said],
-        max_new_tokens: int,
-    ) -> Generator[Said]:
-        """Yield the answers to requests as they come. A server that was started here and ends is started once
-        more."""
-        # prompts that begin alike follow each other, so that the server finds what it has computed
-        left = {row.key: row for row in sorted(rows, key=lambda row: row.token_ids)}
-        try:
-            yield from self._answers(served, left, form, call, max_new_tokens)
-        except ServerError as error:
-            if served.started is None or not served.started.has_ended(_END_SECONDS):
-                raise
-            logging.getLogger(__name__).warning("%s; it is started again", served.started.why_ended())
-            again = self._serve()
-            try:
-                yield from self._answers(again, left, form, call, max_new_tokens)
-            except ServerError:
-                if again.started is None or not again.started.has_ended(_END_SECONDS):
-                    raise
-                raise ServerError(f"for the second time, {again.started.why_ended()}") from error
-
-    def _serve(self) -> _Served:
-        """Return the server, started now if it does not run."""
-        import anyio
-
-        from runners.models.weight_files import check_unchanged
-
-        settings, named = self._settings, self._settings.server_named()
-        if named is None:
-            began = time.perf_counter()
-            started = servers.running(self._launch(), self._cache / "servers")
-            check_unchanged(self._weights, self._cache)
-            self.load_seconds += time.perf_counter() - began
-            address, server = started.settings, started.server
-        else:
-            started, address, server = None, named, Server(named)
-            self.facts["server_address"] = server.host
-        address = address.model_copy(
-            update={"max_concurrency": settings.batch_size or _MAX_CONCURRENCY, "timeout": _SECONDS}
+        self.facts["served_as"] = (
+            "weights" if tuned is None else "adapter" if self._adapter else "merged weights"
         )
-        model, version = anyio.run(_described, server, address)
-        self.facts |= {"server": f"vllm {version}", "max_model_len": model.max_model_len}
-        args = [f"{name}={as_written(value)}" for name, value in sorted(settings.counted_args.items())]
-        fingerprint = ", ".join((f"vllm {version}", settings.dtype, *args))
-        return _Served(address, server, model, fingerprint, started)
 
     def _launch(self) -> servers.Launch:
         """Return the start of a server of the weights, or of the folder that holds them tuned."""
@@ -236,114 +61,15 @@ class Engine:
             folder = merged_weights.merged_folder(self._weights, self._tuned, self._cache)
         return vllm.launch(self._settings, folder, self._folder)
 
-    def _answers(
-        self,
-        served: _Served,
-        left: dict[str, Row],
-        form: type[Form],
-        call: _MakeCall[Form, Row, Said],
-        max_new_tokens: int,
-    ) -> Generator[Said]:
-        """Yield the answers to the requests of `left`, which are taken out of it.
+    async def _described(self, server: Server, address: ServerSettings) -> tuple[str, int | None, str]:
+        model, version = await vllm.described(server, address)
+        return model.id, model.max_model_len, f"vllm {version}"
 
-        A row's seconds are those since the answer before it, so that rows add up to the time they took. A
-        server that runs already is paid by its tokens, and one that was started by its time.
-        """
-        adapter, name = self._adapter, served.model.id
-        if adapter is not None:
-            name = f"{adapter.parent.name}-{secrets.token_hex(4)}"
-
-        @asynccontextmanager
-        async def calls() -> AsyncGenerator[_Ask[Row, Said]]:
-            is_own = served.started is not None
-            meter = FREE if is_own else spending.meter(served.address, max_new_tokens)
-            async with (
-                opened(served.server, served.address, API, ApiReply) as other,
-                nullcontext() if adapter is None else vllm.adapter_loaded(other, name, adapter),
-                opened(served.server, served.address, API, form, meter) as client,
-            ):
-                yield call(client, name, served.fingerprint)
-
-        last = time.perf_counter()
-        for answer in concurrently(list(left.values()), calls, served.address.max_concurrency):
-            last, before = time.perf_counter(), last
-            del left[answer.key]
-            yield answer.model_copy(update={"seconds": last - before})
-
-
-class _Call:
-    """State shared by the requests of one call."""
-
-    def __init__(
-        self,
-        client: Client[Reply],
-        model: str,
-        fingerprint: str,
-        read: Read,
-        sampling: Sampling,
-        loaded: Loaded,
-    ) -> None:
-        self._client, self._model, self._fingerprint = client, model, fingerprint
-        self._read, self._sampling = read, sampling
-        self._eos_ids, self._detokenize = loaded.eos_ids, Detokenizer(loaded.tokenizer)
-
-    async def ask(self, request: Request) -> EngineAnswer | XpError:
-        """Return the answer, which may be this row's failure, or the error of all rows."""
-        room = self._sampling.max_new_tokens
-        most = room if request.room is None else min(room, request.room)
-        hello = replace(request, token_ids=request.token_ids[:1])
-        outcome = await self._client.ask(lambda: self._post(request, most), lambda: self._post(hello, 1))
-        if isinstance(outcome, XpError):
-            return outcome
-        if isinstance(outcome, Failure):
-            return self._failed(request, outcome.describe("prompt"), is_transient=outcome.is_transient)
-        choice = outcome.reply.choices[0]
-        if choice.finish_reason not in _ENDS:
-            why = f"the server did not finish the answer ({choice.finish_reason})"
-            return self._failed(request, why, is_transient=True)
-        ids, at_end = answer_ids(choice, request, self._eos_ids, self._detokenize)
-        raw_text = self._detokenize(ids)
-        text, stop = cut_at_stop(raw_text, request.stop_strings, ends_at_fence=request.ends_at_fence)
-        ended = "eos" if at_end else "length" if choice.finish_reason == "length" else "stop"
-        return EngineAnswer(
-            key=request.key,
-            prompt_text=self._read.text(request.key),
-            text=self._read.answer(request.key, text),
-            raw_text=raw_text,
-            finish_reason="stop" if stop else ended,
-            stop_string=stop,
-            n_prompt_tokens=len(request.token_ids),
-            n_new_tokens=len(ids),
-            system_fingerprint=self._fingerprint,
-        )
-
-    def _failed(self, request: Request, error: str, *, is_transient: bool) -> EngineAnswer:
-        return EngineAnswer(
-            key=request.key,
-            prompt_text=self._read.text(request.key),
-            text=None,
-            raw_text=None,
-            finish_reason="error",
-            error=error,
-            is_transient=is_transient,
-            n_prompt_tokens=len(request.token_ids),
-        )
-
-    async def _post(self, request: Request, max_new_tokens: int) -> Answered[Reply] | Failure:
-        asked = body(self._model, request, self._sampling, self._eos_ids, max_new_tokens=max_new_tokens)
-        return await self._client.post("v1/completions", asked)
-
-
-async def _described(server: Server, address: ServerSettings) -> tuple[Model, str | None]:
-    """Return a server's own model, not one of its adapters, and its version.
-
-    Raises ServerError where it does not say which models it has.
-    """
-    async with opened(server, address, API, Models) as client:
-        found = await client.get("v1/models")
-    if not isinstance(found, Answered):
-        raise ServerError(f"{server.url} does not say which models it serves: {found.message}")
-    models = found.reply.data
-    async with opened(server, address, API, vllm.Version) as client:
-        version = await vllm.version_of(client)
-    return next((one for one in models if one.parent is None), models[0]), version
+    def _named(
+        self, served: Served
+    ) -> tuple[str, Callable[[Client[ApiReply]], AbstractAsyncContextManager[None]]]:
+        adapter = self._adapter
+        if adapter is None:
+            return served.model, lambda client: nullcontext()
+        name = f"{adapter.parent.name}-{secrets.token_hex(4)}"
+        return name, lambda client: vllm.adapter_loaded(client, name, adapter)

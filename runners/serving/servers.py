@@ -78,6 +78,14 @@ class Launch:
     """Further variables."""
 
 
+def option(name: str, value: str | float | bool) -> tuple[str, ...]:
+    """Return the words of a server's option."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return (f"--{flag}",) if value else (f"--no-{flag}",)
+    return (f"--{flag}", str(value))
+
+
 class Running:
     """A server that this process has started, ready to be asked."""
 

@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from dsl.engines.contract import ServerSettings
 from dsl.engines.vllm import Settings
 from dsl.errors import ServerError, XpError
-from runners.http.client import Answered, ApiReply, Client
+from runners.http.client import Answered, ApiReply, Client, opened
 from runners.http.failure import Failure
-from runners.serving.servers import PORT, Launch
+from runners.http.server import Server
+from runners.serving.servers import API, PORT, Launch, Model, Models, option
 
 VARIABLE = "XP_VLLM"
 """Environment variable: the environment, the Python or the command that vLLM is started with."""
@@ -72,11 +74,11 @@ def launch(settings: Settings, weights: Path, tokenizer: Path) -> Launch:
         "dtype": settings.dtype,
         "generation_config": "vllm",  # the decoding of a request is all there is
         "enable_prefix_caching": True,
-        "trust_remote_code": settings.trust_remote_code,
+        **({"trust_remote_code": True} if settings.trust_remote_code else {}),
         **({"enable_lora": True, "max_lora_rank": largest_rank(settings)} if settings.lora_rank else {}),
         **settings.args,
     }
-    words = [word for name, value in options.items() for word in _option(name, value)]
+    words = [word for name, value in options.items() for word in option(name, value)]
     return Launch(
         name=f"vllm {settings.source}",
         command=(*program(), *words),
@@ -94,16 +96,6 @@ def largest_rank(settings: Settings) -> int:
     return next(
         (rank for rank in _RANKS if rank >= settings.lora_rank > 0), _RANKS[-1] if settings.lora_rank else 0
     )
-
-
-def _option(name: str, value: str | float | bool) -> tuple[str, ...]:
-    """Return the words of an option, as argparse reads them."""
-    flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        return (flag,)
-    if value is False:
-        return () if name == "trust_remote_code" else (f"--no-{name.replace('_', '-')}",)
-    return (flag, str(value))
 
 
 @asynccontextmanager
@@ -130,7 +122,17 @@ async def adapter_loaded(client: Client[ApiReply], name: str, adapter: Path) -> 
             await client.post("v1/unload_lora_adapter", {"lora_name": name})
 
 
-async def version_of(client: Client[Version]) -> str | None:
-    """Return the server's version; None where it does not say."""
-    found = await client.get("version")
-    return found.reply.version if isinstance(found, Answered) else None
+async def described(server: Server, address: ServerSettings) -> tuple[Model, str | None]:
+    """Return a server's own model, not one of its adapters, and its version.
+
+    Raises ServerError where it does not say which models it has.
+    """
+    async with opened(server, address, API, Models) as client:
+        found = await client.get("v1/models")
+    if not isinstance(found, Answered):
+        raise ServerError(f"{server.url} does not say which models it serves: {found.message}")
+    models = found.reply.data
+    async with opened(server, address, API, Version) as client:
+        said = await client.get("version")
+    version = said.reply.version if isinstance(said, Answered) else None
+    return next((one for one in models if one.parent is None), models[0]), version

@@ -21,10 +21,13 @@ from runners.execution.executors._process import Worker
 from runners.execution.worker import Task
 from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY
+from tests.runners.checkpoints import CHATML
+from tests.runners.gguf_files import write_tiny_gguf
 from tests.runners.serving.test_servers import left_of
 from tests.xp.commands import xp
 from xp import load
 from xp.prompts import check_prompts
+from xp.reach import reach
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +87,7 @@ def started(study: Path, *command: str, **variables: str) -> subprocess.Popen[st
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "XP_VLLM": f"{sys.executable} {SERVER}",
+        "XP_LLAMA_CPP": f"{sys.executable} {SERVER}",
         "COLUMNS": "200",
         "VLLM_SERVER_ASKED": str(study / "asked.jsonl"),
         "VLLM_SERVER_HAS_NO_MODEL": "1",
@@ -149,8 +153,43 @@ def rows_of(study: Path, files: str) -> list[dict[str, Any]]:
     return [json.loads(line) for file in found for line in file.read_text("utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_runs_on_when_apply_is_killed_or_interrupted(study: Path, ended_by: signal.Signals) -> None:
+def of_gguf(study: Path) -> None:
+    """Make the study's model a GGUF file, which llama.cpp's server loads."""
+    write_tiny_gguf(study / "gguf" / "tiny.gguf", CHATML)
+    spec = study / "study.yaml"
+    text = spec.read_text("utf-8").replace(f'engine: vllm, path: "{TINY}"', "engine: llama_cpp, path: gguf")
+    spec.write_text(text, "utf-8")
+
+
+def test_a_gguf_file_answers_and_judges_on_servers_of_llama_cpp(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_gguf(study)
+    here(study, monkeypatch, f"{sys.executable} {SERVER}")
+    reached = tuple(reach(load(study / "study.yaml").plan().diff.plan.steps.values(), (), study))
+    assert f"starts a llama.cpp server of {study / 'gguf'} with seed=1" in reached
+    assert load(study / "study.yaml").apply(in_process=True, report=False).failures == ()
+    asked = [json.loads(line) for line in (study / "asked.jsonl").read_text("utf-8").splitlines()]
+    assert {one["path"] for one in asked} == {"/completion"}
+    rows = rows_of(study, "generate-*/completions.jsonl")
+    assert {row["engine"] for row in rows} == {"llama_cpp"}
+    said = "llama.cpp b11434-fake, all F32, float32"
+    assert {row["provenance"]["system_fingerprint"] for row in rows} == {said}
+    verdicts = [row for row in rows_of(study, "judge-*/verdicts.jsonl") if row["aspect"] != "empty"]
+    assert Counter(row["aspect"] for row in verdicts) == {"helpfulness": 12, "clarity": 12, "pairwise": 6}
+    fingerprints = {row["provenance"]["system_fingerprint"] for row in verdicts if row["score"] != 0.5}
+    assert fingerprints == {f"{said}, seed=1"}
+    assert servers_of(study) == set()
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "is_gguf"), [(signal.SIGKILL, False), (signal.SIGINT, False), (signal.SIGKILL, True)]
+)
+def test_nothing_runs_on_when_apply_is_killed_or_interrupted(
+    study: Path, ended_by: signal.Signals, is_gguf: bool
+) -> None:
+    if is_gguf:
+        of_gguf(study)
     applied = started(study, "apply", "--yes", VLLM_SERVER_SECONDS="30")
     patience = time.monotonic() + 300
     while not (study / "asked.jsonl").exists() and time.monotonic() < patience:
@@ -167,6 +206,7 @@ def test_nothing_runs_on_when_apply_is_killed_or_interrupted(study: Path, ended_
 def here(study: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.chdir(study)
     monkeypatch.setenv("XP_VLLM", program)
+    monkeypatch.setenv("XP_LLAMA_CPP", program)
     monkeypatch.setenv("VLLM_SERVER_ASKED", str(study / "asked.jsonl"))
     monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from dsl.engines._served import ServedWeights
 from dsl.engines.transformers import Weights
-from dsl.engines.vllm import Settings as ServedWeights
 from dsl.judges._decision_model import DecisionModel, SystemOne
 from runners.judges._model_judges.local import decide_locally
 from runners.judges._model_judges.question import Decided, Question, both_orders

