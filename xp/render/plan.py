@@ -64,7 +64,7 @@ def plan_as_text(
     """
     diff = overview.diff
     question, counts = head_of(diff, width)
-    lines = [question, *_wrapped(counts, width), *_table(overview, columns)]
+    lines = [question, *_wrapped(counts, width), *_table(overview, columns, width)]
     lines += [*_wrapped(_legend(overview), width), ""]
     for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += _wrapped(one_line(sentence), width)
@@ -107,7 +107,7 @@ def rows_in_short(rows: Rows) -> str:
     return f"{'≤' if rows.is_most and rows.n_made else ''}{rows.n_made}/{rows.n}"
 
 
-def _table(overview: Overview, columns: Sequence[Column]) -> list[str]:
+def _table(overview: Overview, columns: Sequence[Column], width: int | None) -> list[str]:
     lines = overview.lines
     shown = [column for column in columns if column.text(lines)]
     languages = list(dict.fromkeys(language for line in lines for language in line.languages))
@@ -138,18 +138,20 @@ def _table(overview: Overview, columns: Sequence[Column]) -> list[str]:
     last = ["total", *([""] * len(languages) if are_columns else [""]), *(c.text(lines) for c in shown)]
     if rest := len(places) + 1 - len(rows):
         rows.append([f"  … and {rest} more lines: `xp plan --json` lists all"])
-    return _aligned([*rows, last])
+    return _aligned([*rows, last], width)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right; a row of one cell takes its width."""
+def _aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The first column to the left, the others to the right, closer where the table is wider than a terminal;
+    a row of one cell takes its width."""
     n_columns = max(len(row) for row in rows)
     widths = [max(cell_len(row[i]) for row in rows if len(row) == n_columns) for i in range(n_columns)]
+    gap = "  " if width is None or sum(widths) + 2 * (n_columns - 1) <= width else " "
     lines: list[str] = []
     for row in rows:
         cells = [f"{' ' * (width - cell_len(cell))}{cell}" for cell, width in zip(row, widths, strict=False)]
         first = row[0] + " " * (widths[0] - cell_len(row[0]))
-        lines.append("  ".join([first, *cells[1:]]).rstrip())
+        lines.append(gap.join([first, *cells[1:]]).rstrip())
     return lines
 
 

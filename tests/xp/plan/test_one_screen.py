@@ -17,7 +17,9 @@ from xp.render.steps import steps_as_text
 SPECS = Path(__file__).resolve().parents[3] / "specs"
 
 
-@pytest.mark.parametrize(("name", "width", "height"), [("quickstart", 80, 24), ("paper", 120, 50)])
+@pytest.mark.parametrize(
+    ("name", "width", "height"), [("quickstart", 80, 24), ("quickstart", 74, 26), ("paper", 120, 50)]
+)
 def test_a_plan_fits_a_terminal(
     name: str, width: int, height: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
