@@ -13,7 +13,7 @@ from typing import cast
 from dsl.spec.resources import Resources, is_sharded, n_processes
 from dsl.steps.steps import AnyStep, Step
 from dsl.values import StepId
-from runners.execution.events import Awaited, Ended, OnEvent, Shared, Skipped
+from runners.execution.events import Awaited, Ended, OnEvent, Shared, Skipped, Started
 from runners.execution.schedule import Schedule
 from runners.execution.worker import Task
 from runners.store.reusable_rows import ReuseIndex
@@ -78,19 +78,23 @@ class Queue:
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""
         for event in self.ended(ended):
-            self.on_event(event)
+            self.tell(event)
 
     def ended(self, ended: Ended) -> tuple[Ended | Skipped, ...]:
-        """Take note of an attempt's end as `end`; return the events of it, which are still to be told."""
+        """Take note of an attempt's end as `end`; return the events of it, for `tell`."""
         self._reuse_index.add(ended.step_id, self.steps[ended.step_id])
         self.store.claims.drop(ended.step_id)
-        if self.store.share is not None:
-            self.store.share.end(ended.step_id, is_done=ended.status == "done")
         if ended.status == "done":
             self.schedule.done(ended.step_id)
             return (ended,)
         reasons = self.schedule.failed(ended.step_id, ended.status)
         return ended, *(Skipped(step_id, reason) for step_id, reason in reasons.items())
+
+    def tell(self, event: Started | Ended | Skipped) -> None:
+        """Tell an event. A step is shared after its end was told: with the record of its attempt."""
+        self.on_event(event)
+        if isinstance(event, Ended) and self.store.share is not None:
+            self.store.share.end(event.step_id, is_done=event.status == "done")
 
     def _has_claimed(self, step_id: StepId) -> bool:
         """Claim a step that is to be made; not one that another apply is making, or has made."""

@@ -9,7 +9,7 @@ rest goes on.
 import os
 import selectors
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dsl.errors import XpError
 from dsl.spec.resources import Resources
@@ -53,7 +53,9 @@ def run(
                 worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
                 events.append(now.started())
-            _tell(events, on_event)  # once workers have their next steps: writing it down waits for the disk
+            _tell(
+                events, queue.tell
+            )  # once workers have their next steps: writing it down waits for the disk
             with selectors.DefaultSelector() as selector:
                 for worker in workers:
                     selector.register(worker, selectors.EVENT_READ)
@@ -71,15 +73,15 @@ def run(
         interrupted = [worker.now for worker in workers if worker.now]
         for worker in workers:
             worker.end()
-        _tell(events, on_event)
+        _tell(events, queue.tell)
         for now in interrupted:
             on_event(now.interrupted())
 
 
-def _tell(events: list[Started | Ended | Skipped], on_event: OnEvent) -> None:
+def _tell(events: list[Started | Ended | Skipped], tell: Callable[[Started | Ended | Skipped], None]) -> None:
     """Tell events in their order, each of them once."""
     while events:
-        on_event(events.pop(0))
+        tell(events.pop(0))
 
 
 def _busy(workers: list[Worker]) -> list[Worker]:

@@ -79,6 +79,6 @@ def test_of_several_processes_the_first_alone_saves_the_weights(tmp_path: Path) 
     (tmp_path / trainer.CHECKPOINTS).mkdir()
     (tmp_path / "policy_step" / "adapter").mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
-    second: Any = SimpleNamespace(model=None, is_world_process_zero=lambda: False)
+    second: Any = SimpleNamespace(model=None, is_fsdp_enabled=False, is_world_process_zero=lambda: False)
     trainer.save(second, Adapter(), tmp_path, tmp_path / "policy_step")
     assert sorted(tmp_path.rglob("*")) == before
