@@ -53,9 +53,8 @@ def run(
                 worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
                 events.append(now.started())
-            _tell(
-                events, queue.tell
-            )  # once workers have their next steps: writing it down waits for the disk
+            # once workers have their next steps: writing it down waits for the disk
+            _tell(events, queue.tell)
             with selectors.DefaultSelector() as selector:
                 for worker in workers:
                     selector.register(worker, selectors.EVENT_READ)
