@@ -174,7 +174,8 @@ def apply(
             _check_ids(diff.plan, store, checks)
             store.record_study(study)
         if store.share is not None:
-            store.share.offer(step_id for step_id in diff.plan.steps if step_id in {*ledger.pending})
+            finished = frozenset(ledger.pending)
+            store.share.offer(step_id for step_id in diff.plan.steps if step_id in finished)
         # again, where a step made anew shows that others were made from other rows
         while todo:
             _make_ready(todo, held, ledger)
