@@ -15,6 +15,7 @@ MET_AT_A_CUT = [
 @given(st.lists(st.sampled_from(MET_AT_A_CUT), min_size=N_READ - 20, max_size=N_READ + 40).map("".join))
 @example("7 " * (N_READ // 2 - 1) + "7 -    5 is two")
 @example("a" * (N_READ - 1) + "\u0301 b")
+@example("!" * (N_READ - N_FIRST) + "a" * N_FIRST + "\u0301 b")
 def test_a_beginning_is_that_of_the_normalised_text(text: str) -> None:
     assert beginning(text) == normalise(text)[:N_FIRST]
 
