@@ -11,6 +11,7 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from dsl.data.records import Outcome, read_record
+from dsl.values import StepId
 from runners.execution.events import Awaited, Ended, Event
 from runners.store import leases
 from runners.store.bucket import Bucket, BucketError, open_bucket
@@ -141,6 +142,22 @@ def test_the_leases_of_a_killed_apply_of_the_same_store_are_free_at_once(
     events = list[Event]()
     assert apply_to(store, spec, bucket, events.append).n_done == 6
     assert not [event for event in events if isinstance(event, Awaited)]
+
+
+def test_a_step_that_another_has_finished_just_before_its_lease_was_taken_is_fetched(
+    spec: Path, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Leases.take
+
+    def late(self: Leases, step_id: StepId) -> str | None:
+        monkeypatch.setattr(Leases, "take", take)
+        assert apply_to(tmp_path / "other", spec, bucket).n_done == 6
+        return take(self, step_id)
+
+    monkeypatch.setattr(Leases, "take", late)
+    applied = apply_to(tmp_path / "one", spec, bucket)
+    assert (applied.n_done, applied.n_shared) == (0, 6)
+    assert bucket.names("leases") == []
 
 
 def test_what_a_cut_upload_left_is_no_result_and_the_next_apply_sends_the_step(
