@@ -18,6 +18,7 @@ from dsl.steps.steps import DataStep
 from runners.store import locks
 from runners.store.applies import at_work
 from runners.store.disk_errors import is_disk_full
+from runners.store.faults import MARKER
 from runners.store.store import Finished, Store, read_step
 
 STEP = DataStep(
@@ -108,6 +109,16 @@ def test_neither_an_attempt_nor_a_folder_without_outcome_is_done(tmp_path: Path)
     (store.step_folder(ID) / "outcome.json").unlink()
     assert not store.is_done(ID)
     assert store.done() == frozenset()
+
+
+def test_rows_are_left_open_by_finished_steps_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    finish(store)
+    folder = store.step_folder(OUTCOME.step_id)
+    (folder / MARKER).touch()
+    assert store.left_open() == {OUTCOME.step_id}
+    (folder / "outcome.json").unlink()
+    assert store.left_open() == frozenset()
 
 
 def test_an_attempt_finds_what_the_one_before_left(tmp_path: Path) -> None:
