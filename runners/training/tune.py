@@ -12,6 +12,7 @@ from runners.store.step_io import StepContext, StepResult
 from runners.training.adapter import lora
 from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
 from runners.training.sharding import prepare
+from runners.training.shared_evaluation import share_evaluation
 from runners.training.trainer import (
     arguments,
     memory_given_back,
@@ -77,6 +78,8 @@ def _tune(
     )
     if context.fsdp:
         prepare(trainer, loaded.device, bf16=uses_bf16(loaded.device, wanted=step.training.bf16))
+    if trainer.args.world_size > 1:
+        share_evaluation(trainer)
     resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out, policy)
     n_validated = validation.n_rows

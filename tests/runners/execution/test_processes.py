@@ -25,7 +25,7 @@ from runners.models.loading import load_to_train
 from runners.store.store import Store
 from runners.training.trainer import BatchTooLarge
 from tests.fixtures.tiny_study import TINY, WEIGHTS
-from tests.runners.execution.test_smaller_batches import losses, run, study
+from tests.runners.execution.test_smaller_batches import evaluations, losses, run, study
 from tests.xp.small_study import plan_of
 
 # PEFT reads a property that transformers renamed
@@ -90,10 +90,14 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @RENAMED
 @pytest.mark.usefixtures("two_processes")
-@pytest.mark.parametrize("kind", ["sft", "dpo"])
-def test_two_processes_train_as_one_does(tmp_path: Path, kind: str) -> None:
-    """The same rows in each optimiser step: the same losses and weights, but for their rounding."""
-    step, found = study(tmp_path, kind, per_device_train_batch_size=4, save_steps=3)
+@pytest.mark.parametrize(("kind", "n_validation_rows"), [("sft", 19), ("dpo", 11)])
+def test_two_processes_train_and_evaluate_as_one_does(
+    tmp_path: Path, kind: str, n_validation_rows: int
+) -> None:
+    """The same rows in each optimiser step: the same losses and weights, but for their rounding. The same
+    batches in each evaluation, of 8 rows and one of 3: the same measures."""
+    settings = {"per_device_train_batch_size": 4, "eval_steps": 2}
+    step, found = study(tmp_path, kind, n_validation_rows, **settings)
     run(step, found, tmp_path / "one")
     told: list[tuple[int, int]] = []
 
@@ -103,6 +107,9 @@ def test_two_processes_train_as_one_does(tmp_path: Path, kind: str) -> None:
     shared = replace(found, n_processes=2, report=report)
     made = run(step, shared, tmp_path / "two")
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    measured, alone = (evaluations(tmp_path / name) for name in ("two", "one"))
+    assert measured == {name: pytest.approx(values, rel=1e-5, abs=1e-6) for name, values in alone.items()}
+    assert len(measured["eval_loss"]) == 2
     one, two = (
         load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict()
         for name in ("one", "two")

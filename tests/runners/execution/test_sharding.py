@@ -28,7 +28,7 @@ from runners.training.trainer import CHECKPOINTS, last_checkpoint
 from tests.fixtures import shards_on_a_processor
 from tests.fixtures.tiny_study import WEIGHTS
 from tests.runners.execution.test_processes import RENAMED, spec_of_sft
-from tests.runners.execution.test_smaller_batches import losses, run, study
+from tests.runners.execution.test_smaller_batches import evaluations, losses, run, study
 from tests.xp.small_study import plan_of
 
 pytestmark = pytest.mark.filterwarnings(
@@ -94,7 +94,8 @@ def test_sharded_weights_are_trained_as_whole_ones_are(tmp_path: Path, name: str
     if name == "dpo, known logps":
         step, found = held_to_known_logps(tmp_path)
     else:
-        step, found = study(tmp_path, name[:3], per_device_train_batch_size=4, save_steps=3)
+        settings = {"per_device_train_batch_size": 4, "eval_steps": 2}
+        step, found = study(tmp_path, name[:3], {"sft": 5, "dpo": 11}[name[:3]], **settings)
     if name == "sft, all weights":
         changes = {"gradient_accumulation_steps": 2, "padding_free": True}
         training = step.training.model_copy(update=changes)
@@ -102,6 +103,9 @@ def test_sharded_weights_are_trained_as_whole_ones_are(tmp_path: Path, name: str
     run(step, found, tmp_path / "one")
     made = run(step, replace(found, n_processes=2, fsdp=True), tmp_path / "two")
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    measured, alone = (evaluations(tmp_path / folder) for folder in ("two", "one"))
+    assert measured == {name: pytest.approx(values, rel=1e-5, abs=1e-6) for name, values in alone.items()}
+    assert len(measured.get("eval_loss", ())) == (0 if step.validation is None else 2)
     weights = step.training.weights(step.weights, step.adapter)
     one, two = (
         load_to_train(weights, tmp_path / folder, tmp_path / "cache").model.state_dict()

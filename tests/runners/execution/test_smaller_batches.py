@@ -39,15 +39,20 @@ def test_batches_are_halved_and_odd_ones_split_as_they_can_be(size: int, sizes: 
     assert [smaller(training, times).per_device_train_batch_size for times in range(1, 5)] == sizes
 
 
-def study(folder: Path, kind: str, **training: Any) -> tuple[TuningStep, StepContext]:
-    rows_of = {"sft": "instructions", "dpo": "preferences"}[kind]
-    found, (english,) = inputs(folder / "data", en=rows(rows_of, "en"))
+def study(
+    folder: Path, kind: str, n_validation_rows: int = 0, **training: Any
+) -> tuple[TuningStep, StepContext]:
+    english_rows = rows({"sft": "instructions", "dpo": "preferences"}[kind], "en")
+    found, (english, evaluated) = inputs(
+        folder / "data", en=english_rows, evaluated=english_rows[:n_validation_rows]
+    )
     arguments: dict[str, Any] = {"max_steps": 4, "learning_rate": 5e-3, **training}
     settings: dict[str, Any] = {
         "weights": WEIGHTS,
         "prompts": (chat_form(),),
         "adapter": Adapter(r=8, lora_alpha=16),
         "training": Training(**arguments),
+        "validation": (evaluated,) if n_validation_rows else None,
         "seed": 0,
     }
     step = SftStep(train=(english,), **settings) if kind == "sft" else DpoStep(pairs=(english,), **settings)
@@ -61,6 +66,15 @@ def run(step: TuningStep, found: StepContext, out: Path) -> StepResult:
 
 def losses(out: Path) -> list[float]:
     return [row.value for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == "loss"]
+
+
+def evaluations(out: Path) -> dict[str, list[float]]:
+    """Measures of the rows that a training is evaluated on, at each evaluation."""
+    found = dict[str, list[float]]()
+    for row in read_rows(out / "metrics.jsonl", TrainMetric):
+        if row.name.startswith("eval_"):
+            found.setdefault(row.name, []).append(row.value)
+    return found
 
 
 def has_equal_weights(folder: Path, one: str, other: str) -> bool:
