@@ -33,7 +33,8 @@ from tests.xp.small_study import (
     workers_of,
     write_study,
 )
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 from xp.gc import remove_garbage
 from xp.studies import applied_study, diff_for, rebuild
 

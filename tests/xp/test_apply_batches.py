@@ -19,7 +19,7 @@ from tests.runners.engines.fake_server import SOON, Said
 from tests.xp.small_study import HANG_SECONDS, begin_apply
 from tests.xp.test_apply_served import COMPLETIONS, N_ITEMS, rows, run, served, todo, write_study
 from xp import load
-from xp.apply import Applied
+from xp.attempts import Applied
 from xp.remake import remake
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of

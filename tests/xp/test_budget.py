@@ -25,7 +25,8 @@ from tests.xp import test_apply_served as served_study
 from tests.xp import test_training_killed as trained_study
 from tests.xp.small_study import HANG_SECONDS, apply_to_end, begin_apply, wait_for, workers_of
 from xp import load as load_study
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 from xp.cli import app
 from xp.estimates.budget import Limit, limits_of
 from xp.estimates.estimating import Estimate
