@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
     from runners.store.bucket import Bucket
-    from xp.apply import Applied, Watch
+    from xp.attempts import Applied, Watch
     from xp.estimates.budget import Limit, LimitName
     from xp.estimates.estimating import Estimates
     from xp.needed import Needed
@@ -104,7 +104,8 @@ class Study:
             XpError: the store or the warehouse cannot be used; `xp.apply.apply` names the cases.
         """
         from runners.store.store import Store
-        from xp.apply import apply, ignore
+        from xp.apply import apply
+        from xp.attempts import ignore
         from xp.estimates.before_apply import keeping, refuse_too_large
         from xp.reach import to_allow
 

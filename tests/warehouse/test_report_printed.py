@@ -17,6 +17,7 @@ from dsl.errors import WarehouseError
 from dsl.messages import one_line
 from tests.warehouse.latex_checker import complaints
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
+from tests.xp.small_study import HANG_SECONDS
 from warehouse.report import latex, markdown, write_paper
 from warehouse.report.figures import Figure, Section
 from warehouse.report.printed import MOST_LINES, Printed, printed
@@ -118,7 +119,7 @@ def test_pdflatex_sets_every_table_within_the_page(tex: str, tmp_path: Path) -> 
         ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "paper"],
         cwd=tmp_path,
         capture_output=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
         check=False,
     )
     log = (tmp_path / "paper.log").read_text("utf-8", "replace")

@@ -22,6 +22,9 @@ from runners.store.store import Store
 
 T = TypeVar("T")
 
+HANG_SECONDS = 300.0
+"""A wait that takes longer hangs: no machine is so slow. A limit that a busy machine might reach is none."""
+
 ROWS = {"generate": "completions.jsonl", "judge": "verdicts.jsonl", "data": "examples.jsonl"}
 
 
@@ -145,12 +148,10 @@ def _as_a_terminal_does() -> None:
         signal.signal(one, signal.SIG_DFL)
 
 
-def apply_to_end(
-    spec: Path, store: Path, *options: str, seconds: float = 120
-) -> subprocess.CompletedProcess[str]:
+def apply_to_end(spec: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
     process = begin_apply(spec, store, *options)
     try:
-        out, err = process.communicate(timeout=seconds)
+        out, err = process.communicate(timeout=HANG_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
@@ -171,12 +172,12 @@ def workers_of(store: Path) -> list[int]:
     return found
 
 
-def wait_for(what: Callable[[], T], seconds: float = 20.0) -> T:
+def wait_for(what: Callable[[], T]) -> T:
     """Ask again and again until the answer is a true one."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + HANG_SECONDS
     while not (answer := what()):
         if time.monotonic() > until:
-            pytest.fail(f"waited {seconds} s in vain")
+            pytest.fail(f"waited {HANG_SECONDS} s in vain")
         time.sleep(0.01)
     return answer
 

@@ -20,6 +20,7 @@ from runners.store.applies import Claims, at_work
 from runners.store.locks import turn
 from runners.store.store import Store
 from tests.xp.small_study import (
+    HANG_SECONDS,
     all_rows,
     apply_to_end,
     begin_apply,
@@ -32,7 +33,8 @@ from tests.xp.small_study import (
     workers_of,
     write_study,
 )
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 from xp.gc import remove_garbage
 from xp.studies import applied_study, diff_for, rebuild
 
@@ -94,7 +96,7 @@ def test_two_applies_of_one_study_share_its_steps_and_make_none_twice(
 ) -> None:
     store = tmp_path / "store"
     both = [begin_apply(spec, store) for _ in range(2)]
-    said = [one.communicate(timeout=120) for one in both]
+    said = [one.communicate(timeout=HANG_SECONDS) for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert_as_alone(store, alone)
     assert times_done(store).keys() == Store(store).done()
@@ -106,7 +108,7 @@ def test_two_applies_of_one_study_share_its_steps_and_make_none_twice(
 def test_two_studies_with_cells_in_common_make_those_once(spec: Path, alone: Path, tmp_path: Path) -> None:
     store, other = tmp_path / "store", renamed(spec, "french", languages=["fr"])
     both = [begin_apply(spec, store), begin_apply(other, store)]
-    said = [one.communicate(timeout=120) for one in both]
+    said = [one.communicate(timeout=HANG_SECONDS) for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert_as_alone(store, alone)
     before = in_warehouse(store)
@@ -132,7 +134,7 @@ def test_what_a_killed_apply_was_making_the_other_takes_over_with_its_rows(
             said = iter(other.stdout.readline, "")
             assert any(f"being made by another apply, process {killed.pid} on" in line for line in said)
             os.kill(killed.pid, signal.SIGKILL)
-            out, error = other.communicate(timeout=120)
+            out, error = other.communicate(timeout=HANG_SECONDS)
     assert other.returncode == 0, out + error
     assert_as_alone(store, alone)
     outcomes = [json.loads((store / "steps" / s / "outcome.json").read_bytes()) for s in Store(store).done()]

@@ -248,7 +248,7 @@ def batch_model_of(store: Path) -> Iterator[subprocess.Popen[str]]:
 def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xp.apply.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("xp.attempts.PATIENCE_SECONDS", 0.1)
     store = tmp_path / "store"
     apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
     spec = write_study(tmp_path / "many", n_items=8)

@@ -16,10 +16,10 @@ from dsl.spec.budget import Use
 from runners.store.spending_ledger import Ledger
 from tests.runners.engines.fake_batches import Provider, Row, answered, providing, refused, unasked
 from tests.runners.engines.fake_server import SOON, Said
-from tests.xp.small_study import begin_apply
+from tests.xp.small_study import HANG_SECONDS, begin_apply
 from tests.xp.test_apply_served import COMPLETIONS, N_ITEMS, rows, run, served, todo, write_study
 from xp import load
-from xp.apply import Applied
+from xp.attempts import Applied
 from xp.remake import remake
 from xp.render.results import applied_as_text
 from xp.studies import diff_for, status_of
@@ -270,7 +270,7 @@ def test_a_kill_while_submitting_loses_no_batch_and_submits_none_twice(hook: str
         setattr(provider, hook, kill)
         with provider.lock:
             process.append(begin_apply(spec, tmp_path / "store", "--in-process"))
-        out, err = process[0].communicate(timeout=240)
+        out, err = process[0].communicate(timeout=HANG_SECONDS)
         assert process[0].returncode == -signal.SIGKILL, out + err
         n_created = len(provider.batches)
         assert n_created == (1 if at == "POST batches" and hook == "meanwhile" else 0)

@@ -18,6 +18,7 @@ import pytest
 
 from runners.store.store import Store
 from tests.xp.small_study import (
+    HANG_SECONDS,
     all_rows,
     apply_to_end,
     begin_apply,
@@ -93,8 +94,8 @@ def test_kill_9_at_any_moment_loses_the_rows_in_flight_at_most(
         if victims in ("worker", "both"):
             for worker in workers:
                 kill(worker)
-        process.communicate(timeout=60)
-        wait_for(lambda: not workers_of(store), seconds=2.0)
+        process.communicate(timeout=HANG_SECONDS)
+        wait_for(lambda: not workers_of(store))
         assert_no_row_is_made_again(store, on_disk)
         for step_id, n_rows in unfinished_rows(store):
             assert n_rows >= on_disk.get(step_id, 0)
@@ -113,7 +114,7 @@ def test_a_dead_worker_costs_the_step_it_was_in_and_a_new_one_takes_the_rest(
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
     (worker,) = workers_of(store)
     kill(worker)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 1
     assert "worker died: signal 9 (killed; out of memory?)" in out
     assert "4 steps done, 1 failed, 1 skipped" in out
@@ -122,26 +123,27 @@ def test_a_dead_worker_costs_the_step_it_was_in_and_a_new_one_takes_the_rest(
     assert_same(store, undisturbed)
 
 
-def test_no_worker_outlives_a_killed_apply_by_two_seconds(spec: Path, tmp_path: Path) -> None:
+def test_no_worker_outlives_a_killed_apply_by_its_step(spec: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     process = begin_apply(spec, store, "--jobs", "2")
     wait_for(lambda: len(workers_of(store)) == 2 and len(list(unfinished_rows(store))) == 2)
     kill(process.pid)
-    process.communicate(timeout=10)
-    wait_for(lambda: not workers_of(store), seconds=2.0)
-    assert workers_of(store) == []
+    process.communicate(timeout=HANG_SECONDS)
+    wait_for(lambda: not workers_of(store))
+    assert len(list(unfinished_rows(store))) == 2
 
 
 def test_an_attempt_whose_apply_was_killed_is_in_the_books_afterwards(spec: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+    store, begun = tmp_path / "store", time.monotonic()
     process = begin_apply(spec, store)
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
     kill(process.pid)
-    process.communicate(timeout=10)
+    process.communicate(timeout=HANG_SECONDS)
+    seconds = time.monotonic() - begun
     assert apply_to_end(spec, store).returncode == 0
     (killed,) = [run for run in runs_of(store) if run["status"] == "interrupted"]
     assert str(killed["step_id"]).startswith("generate-")
-    assert 3 * SECONDS_PER_ROW < float(str(killed["seconds"])) < 10
+    assert 3 * SECONDS_PER_ROW < float(str(killed["seconds"])) < seconds
 
 
 def test_a_half_written_row_is_cut_off_and_made_again(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_a_half_written_row_is_cut_off_and_made_again(spec: Path, undisturbed: P
     process = begin_apply(spec, store)
     step_id, _ = wait_for(lambda: next((pair for pair in unfinished_rows(store) if pair[1] > 3), None))
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=HANG_SECONDS)
     wait_for(lambda: not workers_of(store))
     rows = Store(store).unfinished_folder(step_id) / "completions.jsonl"
     whole = rows.read_bytes()
@@ -168,7 +170,7 @@ def test_an_interrupted_apply_ends_with_130_and_goes_on_from_there(
     process = begin_apply(spec, store)
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
     os.killpg(process.pid, number)  # as a terminal does: to all of its processes
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130
     assert "Traceback" not in out + err
     assert not workers_of(store)
@@ -187,7 +189,7 @@ def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(
     process = begin_apply(spec, store, before=("nohup",))
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
     os.killpg(process.pid, signal.SIGHUP)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, err
     assert_same(store, undisturbed)
 
@@ -199,13 +201,13 @@ def test_a_rebuild_beside_an_apply_says_who_holds_the_store_and_since_when(
     first = begin_apply(spec, store)
     wait_for(lambda: workers_of(store))
     command = [sys.executable, "-m", "xp", "rebuild", "--store", str(store)]
-    beside = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    beside = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert beside.returncode == 1
     assert re.search(
         rf"in use: process {first.pid} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d", beside.stderr
     )
     assert "Traceback" not in beside.stderr
-    first.communicate(timeout=60)
+    first.communicate(timeout=HANG_SECONDS)
     assert first.returncode == 0
     assert_same(store, undisturbed)
 
@@ -269,7 +271,7 @@ def test_jobs_share_the_cores_and_every_worker_has_the_environment_that_librarie
         word.split("=", 1) for word in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in word
     )
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=HANG_SECONDS)
     assert words["TOKENIZERS_PARALLELISM"] == "false"
     assert int(words["OMP_NUM_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 2)
     assert int(words["MALLOC_TRIM_THRESHOLD_"]) > 2**30

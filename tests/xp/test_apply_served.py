@@ -15,7 +15,8 @@ from runners.store.faults import MARKER, MOST
 from runners.store.step_io import read_rows, rewrite_rows
 from runners.store.store import Store
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 from xp.studies import diff_for
 from xp.verify import verify
 

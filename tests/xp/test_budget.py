@@ -23,9 +23,10 @@ from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp import test_apply_served as served_study
 from tests.xp import test_training_killed as trained_study
-from tests.xp.small_study import apply_to_end, begin_apply, wait_for, workers_of
+from tests.xp.small_study import HANG_SECONDS, apply_to_end, begin_apply, wait_for, workers_of
 from xp import load as load_study
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 from xp.cli import app
 from xp.estimates.budget import Limit, limits_of
 from xp.estimates.estimating import Estimate
@@ -227,13 +228,15 @@ def test_two_worker_processes_share_one_budget(tmp_path: Path):
     def dear(asked: Asked) -> Said:
         """A third of what was reserved, once both models have been asked."""
         models.add(asked.body["model"])
-        wait_for(lambda: len(models) == 2, seconds=60)
+        wait_for(lambda: len(models) == 2)
         said: Any = completion("six").body
         return Said({**said, "usage": {"prompt_tokens": most // 3, "completion_tokens": 0}})
 
     with serving(dear) as server:
         budget = {"tokens": 2 * most + 10}
-        spec = write_study(tmp_path / "study", server, budget, model={"max_concurrency": 1, "timeout": 90.0})
+        spec = write_study(
+            tmp_path / "study", server, budget, model={"max_concurrency": 1, "timeout": HANG_SECONDS}
+        )
         base = yaml.safe_load(spec.read_text())["models"]["m"]["base"]
         change(spec, models={name: {"base": {**base, "name": name}} for name in ("uno", "due")})
         store = tmp_path / "study" / "store"
@@ -257,11 +260,11 @@ def test_requests_of_a_killed_apply_count_with_the_most_that_they_may_cost(tmp_p
         spec = write_study(tmp_path / "study", server, {"tokens": 10 * most})
         store = tmp_path / "study" / "store"
         process = begin_apply(spec, store)
-        wait_for(lambda: len(server.asked) >= 4, seconds=90)  # all that it asks at once
+        wait_for(lambda: len(server.asked) >= 4)  # all that it asks at once
         for pid in (process.pid, *workers_of(store)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANG_SECONDS)
         wait_for(lambda: not workers_of(store))
         n_killed = len(server.asked)
         assert spent_on(spec).tokens == n_killed * most

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.xp.commands import xp
+from tests.xp.small_study import HANG_SECONDS
 from xp.schema import schema_text
 from xp.starter import NEEDED, QUESTIONS, SCHEMA, STARTED
 
@@ -38,7 +39,7 @@ def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "xp", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, input="", timeout=120
+        command, cwd=cwd, env=environment, capture_output=True, text=True, input="", timeout=HANG_SECONDS
     )
 
 

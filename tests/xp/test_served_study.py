@@ -25,6 +25,7 @@ from tests.runners.checkpoints import CHATML
 from tests.runners.gguf_files import write_tiny_gguf
 from tests.runners.serving.test_servers import left_of
 from tests.xp.commands import xp
+from tests.xp.small_study import HANG_SECONDS
 from xp import load
 from xp.prompts import check_prompts
 from xp.reach import reach
@@ -130,7 +131,7 @@ def test_a_study_starts_a_server_for_its_answers_and_one_for_its_judge_and_leave
     assert "not ready: the environment variable XP_VLLM" in missing
 
     applied = started(study, "apply", "--yes")
-    said, _ = applied.communicate(timeout=900)
+    said, _ = applied.communicate(timeout=HANG_SECONDS)
     assert applied.returncode == 0, said
     assert len(list((study / ".xp" / "cache" / "servers").glob("*.log"))) == 2
     asked = [json.loads(line) for line in (study / "asked.jsonl").read_text("utf-8").splitlines()]
@@ -198,7 +199,7 @@ def test_nothing_runs_on_when_apply_is_killed_or_interrupted(
     running = servers_of(study)
     assert len(running) == 2
     os.kill(applied.pid, ended_by)
-    applied.communicate(timeout=300)
+    applied.communicate(timeout=HANG_SECONDS)
     assert applied.returncode != 0
     assert not left_of(running)
 

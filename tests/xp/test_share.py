@@ -29,7 +29,8 @@ from tests.xp.small_study import (
     write_study,
 )
 from xp import load
-from xp.apply import Applied, Watch, apply, ignore
+from xp.apply import apply
+from xp.attempts import Applied, Watch, ignore
 from xp.cli import app
 from xp.studies import diff_for
 from xp.verify import verify

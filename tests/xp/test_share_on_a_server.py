@@ -16,6 +16,7 @@ import pytest
 from runners.store.bucket import open_bucket
 from runners.store.store import Store
 from tests.xp.small_study import (
+    HANG_SECONDS,
     all_rows,
     in_warehouse,
     plan_of,
@@ -66,7 +67,7 @@ class Server:
         port = self.address.rpartition(":")[2]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([SERVER, "-H", "127.0.0.1", "-p", port], stdout=log, stderr=log)
-        wait_for(lambda: self._is_done("PUT", "/bucket"), 60.0)
+        wait_for(lambda: self._is_done("PUT", "/bucket"))
 
     def end(self) -> None:
         self._process.kill()
@@ -124,7 +125,7 @@ def begin(spec: Path, store: Path, **environment: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=240)
+    said, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == code, said
     assert KEY not in said
     assert SECRET not in said
@@ -162,7 +163,7 @@ def test_a_killed_apply_s_step_is_made_by_the_other_once_its_lease_has_expired(
 ) -> None:
     store, other = tmp_path / "one", tmp_path / "other"
     killed = begin(spec, store)
-    wait_for(lambda: any(n >= 1 for _, n in unfinished_rows(store)), 120.0)
+    wait_for(lambda: any(n >= 1 for _, n in unfinished_rows(store)))
     for worker in (workers := workers_of(store)):
         os.kill(worker, signal.SIGSTOP)
     going_on = begin(spec, other)
@@ -186,7 +187,7 @@ def test_an_upload_that_a_kill_cut_is_made_anew_by_the_next_apply(
 ) -> None:
     store, bucket = tmp_path / "one", open_bucket(os.environ["XP_SHARE"])
     killed = begin(spec, store, KILLED_AT="steps/generate")
-    killed.communicate(timeout=240)
+    killed.communicate(timeout=HANG_SECONDS)
     assert killed.returncode == -signal.SIGKILL
     assert bucket.names("steps")
     assert not [name for name in bucket.names("steps") if name.startswith("generate")]
@@ -220,7 +221,7 @@ def test_a_server_that_is_gone_during_the_run_costs_no_result(
 ) -> None:
     store = tmp_path / "one"
     running = begin(spec, store)
-    wait_for(lambda: any(n >= 1 for _, n in unfinished_rows(store)), 120.0)
+    wait_for(lambda: any(n >= 1 for _, n in unfinished_rows(store)))
     server.end()
     said = ended(running)
     assert "Not shared, since s3://bucket/of a group/studies cannot be used:" in said

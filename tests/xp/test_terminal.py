@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from tests.xp.small_study import wait_for
+from tests.xp.small_study import HANG_SECONDS, wait_for
 from tests.xp.test_cli import ROOT
 from warehouse.connect import WAREHOUSE
 from xp.cli import app
@@ -132,7 +132,7 @@ def typed(
             env=environment,
             stdout=out if to else subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=120,
+            timeout=HANG_SECONDS,
             check=False,
         )
 
@@ -164,11 +164,11 @@ def test_ctrl_c_ends_a_query_that_runs_for_long(spec: Path) -> None:
     )
     try:
         process, file = psutil.Process(running.pid), str(spec.parent / "store" / WAREHOUSE)
-        wait_for(lambda: [one for one in process.open_files() if one.path == file], seconds=60)
+        wait_for(lambda: [one for one in process.open_files() if one.path == file])
         begun = process.cpu_times().user
-        wait_for(lambda: process.cpu_times().user > begun + 1, seconds=60)
+        wait_for(lambda: process.cpu_times().user > begun + 1)
         running.send_signal(signal.SIGINT)
-        out, told = running.communicate(timeout=60)
+        out, told = running.communicate(timeout=HANG_SECONDS)
     finally:
         running.kill()
     assert (running.returncode, out) == (130, b"")

@@ -11,7 +11,8 @@ import yaml
 from dsl.errors import DataError
 from runners.store.store import Store
 from tests.xp.small_study import diff_of
-from xp.apply import Applied, apply
+from xp.apply import apply
+from xp.attempts import Applied
 
 ROWS = {
     "en": [{"id": "q1", "q": "One?"}, {"id": "q2", "q": "Two?"}],

@@ -6,7 +6,7 @@ from dsl.errors import ArgumentError
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from runners.execution.events import Event
-from xp.apply import Watch
+from xp.attempts import Watch
 from xp.estimates.estimating import Estimates
 from xp.estimates.kept import keep
 from xp.render.labels import labels_of

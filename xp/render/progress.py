@@ -16,7 +16,7 @@ from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
-from xp.apply import Watch
+from xp.attempts import Watch
 from xp.render.labels import groups_of, labels_of
 from xp.render.pace import VERBS, Pace
 

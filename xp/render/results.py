@@ -10,7 +10,7 @@ from xp.render.words import counted, each_error_once
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.adopt import Adopted
-    from xp.apply import Applied
+    from xp.attempts import Applied
     from xp.pull import Pulled
     from xp.remake import Remade
     from xp.verify import Verified

@@ -12,7 +12,7 @@ import pytest
 
 from runners.execution.worker import MESSAGE, Failed, Finished, Report, Task
 from runners.store.store import Store
-from tests.xp.small_study import plan_of, rows_of, step_ids, wait_for, write_study
+from tests.xp.small_study import HANG_SECONDS, plan_of, rows_of, step_ids, wait_for, write_study
 
 
 class Talk:
@@ -103,7 +103,7 @@ def test_a_worker_ends_after_a_step_that_failed(tmp_path: Path) -> None:
         assert isinstance(failed, Failed)
         assert "en.jsonl" in failed.error
         assert not failed.is_store_error
-        assert talk.process.wait(timeout=10) == 0
+        assert talk.process.wait(timeout=HANG_SECONDS) == 0
 
 
 def test_a_worker_ends_in_the_midst_of_a_step_when_its_input_does(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_worker_ends_in_the_midst_of_a_step_when_its_input_does(tmp_path: Path
         folder = Store(tmp_path / "store").unfinished_folder(generate.step_id)
         wait_for(lambda: len(rows_of(folder)) >= 2)
         talk.hang_up()
-        assert talk.process.wait(timeout=2) == 0
+        assert talk.process.wait(timeout=HANG_SECONDS) == 0
     assert 2 <= len(rows_of(folder)) < 30
 
 
@@ -136,11 +136,11 @@ def test_a_worker_dies_with_its_parent_even_if_somebody_still_holds_its_input_op
         assert child.exists()
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        wait_for(lambda: not child.exists() or "Z" in (child / "stat").read_text().split()[2], seconds=2.0)
+        wait_for(lambda: not child.exists() or "Z" in (child / "stat").read_text().split()[2])
     os.close(read)
     os.close(write)
 
 
 def test_a_worker_whose_parent_is_gone_already_does_not_begin(tmp_path: Path) -> None:
     with worker(tmp_path / "store", parent=1) as talk:
-        assert talk.process.wait(timeout=10) == 0
+        assert talk.process.wait(timeout=HANG_SECONDS) == 0

@@ -18,6 +18,7 @@ from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
 from tests.runners.gguf_files import write_tiny_gguf
+from tests.xp.small_study import HANG_SECONDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -512,7 +513,7 @@ def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "model"), str(tmp_path / "cache")]
     root = Path(__file__).resolve().parents[3]
     both = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    folders = {process.communicate(timeout=120)[0].strip() for process in both}
+    folders = {process.communicate(timeout=HANG_SECONDS)[0].strip() for process in both}
     assert folders == {str(folder) for folder in converted(tmp_path / "cache")}
     assert len(folders) == 1
 

@@ -11,6 +11,7 @@ import pytest
 from dsl.errors import StoreError, StoreLocked
 from runners.store.applies import Claims, alive, at_work, clear_killed
 from runners.store.locks import hold_store, holders, is_left
+from tests.xp.small_study import HANG_SECONDS
 
 ASKED, OTHER = "0" * 64, "1" * 64
 
@@ -130,7 +131,9 @@ def test_a_lock_is_not_taken_on_a_file_that_was_just_dropped(tmp_path: Path) -> 
         "        drop(handle, path); n += 1\n"
     )
     each = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in each] == [(b"", 0)] * 3
+    assert [(process.communicate(timeout=HANG_SECONDS)[1], process.returncode) for process in each] == [
+        (b"", 0)
+    ] * 3
 
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.xp.small_study import diff_of, write_study
-from xp.apply import Applied, Failure
+from xp.attempts import Applied, Failure
 from xp.render.results import applied_as_text
 
 DOWN = [Failure(f"generate-{n:016x}", "the server is down", 2.0, Path(f"log{n}.txt")) for n in range(6)]

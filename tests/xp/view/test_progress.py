@@ -107,10 +107,10 @@ def test_a_page_opened_before_the_first_answer_comes_to_show_them(tmp_path: Path
         visit = Visit(chromium.new_page(), f"http://127.0.0.1:{port}/")
         visit.page.get_by_text("Nothing was applied to this store").wait_for()
         apply = begin_apply(write_study(tmp_path, seconds_per_row=0.1), store)
-        visit.page.locator("#running tbody tr").first.wait_for(timeout=60_000)
+        visit.page.locator("#running tbody tr").first.wait_for()
         assert "steps done; running" in visit.page.locator("#state").inner_text()
         apply.communicate()
-        visit.page.get_by_text("no apply is at work").wait_for(timeout=60_000)
+        visit.page.get_by_text("no apply is at work").wait_for()
         visit.page.get_by_role("link", name="Reload").click()
         visit.page.locator("#list .row").first.wait_for()
         assert visit.page.locator("#list .row").count() == 40

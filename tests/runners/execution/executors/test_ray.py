@@ -31,7 +31,16 @@ from tests.runners.execution.executors.cluster_runs import (
     run_here,
     tiny_study,
 )
-from tests.xp.small_study import all_rows, begin_apply, plan_of, step_ids, wait_for, workers_of, write_study
+from tests.xp.small_study import (
+    HANG_SECONDS,
+    all_rows,
+    begin_apply,
+    plan_of,
+    step_ids,
+    wait_for,
+    workers_of,
+    write_study,
+)
 
 PER_REQUEST = 10
 """Tokens of an answer of `fake_server.completion`."""
@@ -438,13 +447,13 @@ def test_ctrl_c_ends_everything_and_the_next_apply_resumes(nodes: TwoNodes, tmp_
     rows = "steps/*.tmp/shards/*/completions.jsonl"
     wait_for(lambda: [line for file in store.glob(rows) for line in file.read_bytes().splitlines()][5:])
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130, out + err
-    wait_for(lambda: not workers_of(store), seconds=5)
+    wait_for(lambda: not workers_of(store))
     assert not list((store / "runs").glob("*.begun"))
 
     process = begin_apply(spec, store)  # on this machine: it reuses the rows of the shards
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, out + err
     run_here(plan_of(spec).steps, tmp_path / "here")
     assert all_rows(store) == all_rows(tmp_path / "here")

@@ -23,6 +23,7 @@ from tests.runners.execution.executors import slurm_cluster
 from tests.runners.execution.executors.cluster_runs import ends, environment_of, losses, run_here, tiny_study
 from tests.runners.execution.executors.slurm_cluster import said
 from tests.xp.small_study import (
+    HANG_SECONDS,
     all_rows,
     begin_apply,
     plan_of,
@@ -266,15 +267,15 @@ def test_ctrl_c_cancels_all_jobs_and_the_next_apply_resumes(cluster: Cluster, tm
     spec = write_study(tmp_path / "study", languages=("en",), n_items=40, seconds_per_row=0.2)
     store = tmp_path / "store"
     process = begin_apply(spec, store, "--set", "executor=slurm")
-    wait_for(lambda: rows_at_work(store), seconds=90)
+    wait_for(lambda: rows_at_work(store))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130, out + err
     wait_for(lambda: not workers_of(store) and not cluster.jobs("%j"))
     assert not list((store / "runs").glob("*.begun"))
     assert not (store / "slurm").exists()
     process = begin_apply(spec, store)  # on this machine
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, out + err
     (generate,) = step_ids(plan_of(spec), "generate")
     outcome = json.loads((store / "steps" / generate / "outcome.json").read_text("utf-8"))
@@ -285,7 +286,7 @@ def killed_apply(cluster: Cluster, spec: Path, store: Path) -> set[str]:
     """Kill an apply of which one job generates, and another one waits for its processors. Returns the names
     of the jobs."""
     process = begin_apply(spec, store, "--set", "executor=slurm", "--set", "resources.generate.num_cpus=4")
-    wait_for(lambda: rows_at_work(store), seconds=120)
+    wait_for(lambda: rows_at_work(store))
     wait_for(lambda: {state for _, state in cluster.jobs("%j|%T")} == {"RUNNING", "PENDING"})
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -295,7 +296,7 @@ def killed_apply(cluster: Cluster, spec: Path, store: Path) -> set[str]:
 def test_jobs_of_a_killed_apply_end_by_themselves(cluster: Cluster, tmp_path: Path) -> None:
     spec = write_study(tmp_path / "study", n_items=300, seconds_per_row=0.2)
     killed_apply(cluster, spec, tmp_path / "store")
-    wait_for(lambda: not cluster.jobs("%j") and not workers_of(tmp_path / "store"), seconds=60)
+    wait_for(lambda: not cluster.jobs("%j") and not workers_of(tmp_path / "store"))
     generate = step_ids(plan_of(spec), "generate")
     written = [step for step in generate if (tmp_path / "store" / "steps" / f"{step}.tmp").exists()]
     assert len(written) == 1, "the one that waited found its apply gone"
@@ -308,8 +309,8 @@ def test_the_apply_after_a_kill_cancels_its_jobs_and_runs_nothing_twice(
     store, plan = tmp_path / "store", plan_of(spec)
     before = killed_apply(cluster, spec, store)
     process = begin_apply(spec, store, "--set", "executor=slurm")
-    wait_for(lambda: before.isdisjoint(name for (name,) in cluster.jobs("%j")), seconds=90)
-    out, err = process.communicate(timeout=240)
+    wait_for(lambda: before.isdisjoint(name for (name,) in cluster.jobs("%j")))
+    out, err = process.communicate(timeout=HANG_SECONDS)
     run_here(plan.steps, tmp_path / "here")
     assert process.returncode == 0, out + err
     assert all_rows(store) == all_rows(tmp_path / "here")
