@@ -148,10 +148,12 @@ def _as_a_terminal_does() -> None:
         signal.signal(one, signal.SIG_DFL)
 
 
-def apply_to_end(spec: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def apply_to_end(
+    spec: Path, store: Path, *options: str, seconds: float = HANG_SECONDS
+) -> subprocess.CompletedProcess[str]:
     process = begin_apply(spec, store, *options)
     try:
-        out, err = process.communicate(timeout=HANG_SECONDS)
+        out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
