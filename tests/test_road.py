@@ -175,7 +175,7 @@ def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_give
         for step in (cell["generate"], *(judged["step"] for judged in cell["judges"].values()))
     }
     assert set(todo) == {sft, *hanging}
-    xp("apply", "road.yaml", "--yes", "--no-report", cwd=study)
+    xp("apply", "road.yaml", "--yes", "--no-report", "--in-process", cwd=study)
     assert asked(sql, study) == before
 
 
