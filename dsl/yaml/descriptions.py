@@ -25,7 +25,7 @@ def described(cls: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _texts(cls: type[BaseModel]) -> Mapping[str, str]:
-    """Of this class alone; read once, as many have the same base classes."""
+    """Return the texts of this class alone, read once: many classes have the same bases."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(tree, ast.ClassDef)
     found: dict[str, str] = {}
