@@ -179,7 +179,7 @@ def _base(
         for place, line in enumerate(lines)
     ]
     width = _plot_width(lines)
-    base = alt.Chart(alt.Data(values=values)).encode(y=_rows_axis(lines))
+    base = alt.Chart(alt.Data(values=tuple(values))).encode(y=_rows_axis(lines))
     x = alt.X("value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
     rules = [
         base.transform_filter("datum.low !== null")

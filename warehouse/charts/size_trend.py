@@ -60,7 +60,7 @@ def _trend(row: Row) -> dict[str, Any]:
         for p in points
         if p["estimate"] is not None
     ]
-    measured = alt.Chart(alt.Data(values=values)).encode(x=x, y=y)
+    measured = alt.Chart(alt.Data(values=tuple(values))).encode(x=x, y=y)
     interval = (
         measured.transform_filter("datum.low !== null")
         .mark_rule(color=POINT, strokeWidth=1.8)
@@ -73,7 +73,7 @@ def _trend(row: Row) -> dict[str, Any]:
     ]
     if ends:
         layers.insert(
-            1, alt.Chart(alt.Data(values=ends)).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
+            1, alt.Chart(alt.Data(values=tuple(ends))).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
         )
     if row["crossing"] is not None:
         upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(

@@ -63,7 +63,7 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
         legend=alt.Legend() if len(drawn) > 1 else None,
     )
     curve = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.Data(values=tuple(values)))
         .mark_line(
             color=order.colour(rows[0]["method"]), strokeWidth=1.8, point=len(values) <= 3 * len(lines)
         )
