@@ -184,7 +184,7 @@ def _base(
     rules = [
         base.transform_filter("datum.low !== null")
         .mark_rule(strokeWidth=1.8, opacity=0.75)
-        .encode(x=alt.X("low:Q"), x2="high:Q"),
+        .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         *(
             base.transform_filter(f"datum.{end} !== null")
             .mark_point(shape=shape, size=45, filled=True, opacity=0.75, color="currentColor")
@@ -193,7 +193,9 @@ def _base(
             if any(value[end] is not None for value in values)
         ),
     ]
-    text = base.mark_text(align="left", baseline="middle").encode(x=alt.value(width + 8), text="text:N")
+    text = base.mark_text(align="left", baseline="middle").encode(
+        x=alt.XValue(width + 8), text=alt.Text("text:N")
+    )
     return base, x, [*rules, text]
 
 

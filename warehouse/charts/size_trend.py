@@ -64,7 +64,7 @@ def _trend(row: Row) -> dict[str, Any]:
     interval = (
         measured.transform_filter("datum.low !== null")
         .mark_rule(color=POINT, strokeWidth=1.8)
-        .encode(y=alt.Y("low:Q"), y2="high:Q")
+        .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
     layers: list[Any] = [
         alt.Chart(alt.Data(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),

@@ -71,7 +71,7 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
             x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(grid=False, format="d", tickMinStep=1)),
             y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False)),
             strokeDash=dash,
-            detail="line:N",
+            detail=alt.Detail("line:N"),
         )
     )
     return themed(curve.properties(width=PANEL_WIDTH - 60, height=130))
