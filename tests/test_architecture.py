@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -22,41 +22,39 @@ from runners.engines import find_engine
 from runners.execution.executors import find_executor
 from runners.judges import find_judge
 from runners.steps import find_runner
+from warehouse.connect import connect
 from xp.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "transformers", "trl", "peft")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["plan", "specs/smoke.yaml"],
-        ["plan", "specs/quickstart.yaml"],
-        ["plan", "specs/paper.yaml"],
-        ["query", "select 1"],
-        ["status"],
-        ["tables"],
-        ["validate", "specs/smoke.yaml"],
-    ],
+READING = (
+    ["--help"],
+    ["--version"],
+    ["plan", "specs/smoke.yaml"],
+    ["plan", "specs/quickstart.yaml"],
+    ["plan", "specs/paper.yaml"],
+    ["query", "select 1"],
+    ["status"],
+    ["tables"],
+    ["validate", "specs/smoke.yaml"],
 )
-def test_reading_commands_load_no_deep_learning_library(arguments: list[str], tmp_path: Path) -> None:
+
+
+def test_reading_commands_load_no_deep_learning_library(tmp_path: Path) -> None:
+    """One process runs them all, and says after each what is loaded by then."""
     program = f"""
 import sys
-sys.argv = ["xp", *{arguments!r}]
 from xp.__main__ import main
-try:
-    main()
-except SystemExit as ended:
-    code = ended.code
-print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", code)
+for arguments in {READING!r}:
+    sys.argv = ["xp", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        print("CODE", ended.code, "LOADED", [name for name in {HEAVY!r} if name in sys.modules])
 """
-    if arguments[0] == "query":
-        from warehouse.connect import connect
-
-        connect(tmp_path / "warehouse.duckdb").close()
+    connect(tmp_path / "warehouse.duckdb").close()
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
@@ -64,7 +62,8 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", cod
         capture_output=True,
         text=True,
     )
-    assert done.stdout.rstrip().endswith("LOADED [] CODE 0"), done.stdout[-500:] + done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("CODE ")]
+    assert dict(enumerate(said)) == dict.fromkeys(range(len(READING)), "CODE 0 LOADED []"), done.stderr
 
 
 def test_importing_all_of_dsl_loads_nothing_of_the_packages_above_it() -> None:
@@ -163,26 +162,32 @@ def test_every_prompt_language_is_found_by_its_code() -> None:
         assert yaml.safe_load(path.read_text("utf-8"))["language"] == path.stem
 
 
-def test_the_schema_beside_the_specs_is_the_one_that_xp_prints() -> None:
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The schema that lies beside the specs."""
+    return json.loads((ROOT / "specs" / "experiment.schema.json").read_text("utf-8"))
+
+
+def test_the_schema_beside_the_specs_is_the_one_that_xp_prints(schema: dict[str, Any]) -> None:
     assert (ROOT / "specs" / "experiment.schema.json").read_text("utf-8") == schema_text(), (
         "xp schema > specs/experiment.schema.json"
     )
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_spec_fits_the_schema_it_names_in_its_first_line(spec: Path) -> None:
+def test_every_shipped_spec_fits_the_schema_it_names_in_its_first_line(
+    spec: Path, schema: dict[str, Any]
+) -> None:
     text = spec.read_text("utf-8")
     assert text.startswith("# yaml-language-server: $schema=experiment.schema.json\n")
-    schema = json.loads(schema_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
     found = parse_yaml(text, spec.name).data
-    if "extends" in found:
-        schema["required"] = ["experiment"]
-    jsonschema.Draft202012Validator(schema).validate(found)
+    required = {"required": ["experiment"]} if "extends" in found else {}
+    jsonschema.Draft202012Validator(schema | required).validate(found)
 
 
-def test_a_setting_that_no_schema_knows_does_not_fit_it() -> None:
+def test_a_setting_that_no_schema_knows_does_not_fit_it(schema: dict[str, Any]) -> None:
     found = yaml.safe_load((ROOT / "specs" / "smoke.yaml").read_text("utf-8"))
     found["methods"]["urial"]["num_fewshots"] = 3
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(found, json.loads(schema_text()))
+        jsonschema.Draft202012Validator(schema).validate(found)

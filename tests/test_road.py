@@ -159,6 +159,7 @@ def test_a_second_apply_runs_nothing(study: Path) -> None:
     assert xp("apply", "road.yaml", "--no-report", cwd=study).startswith("Nothing to run")
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_gives_the_same_answers_again(
     study: Path,
 ) -> None:
@@ -175,7 +176,7 @@ def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_give
         for step in (cell["generate"], *(judged["step"] for judged in cell["judges"].values()))
     }
     assert set(todo) == {sft, *hanging}
-    xp("apply", "road.yaml", "--yes", "--no-report", cwd=study)
+    xp("apply", "road.yaml", "--yes", "--no-report", "--in-process", cwd=study)
     assert asked(sql, study) == before
 
 

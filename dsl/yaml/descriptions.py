@@ -6,7 +6,8 @@ Pydantic would read it whenever a class is made, which takes a fifth of the time
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 
 from pydantic import BaseModel
@@ -18,16 +19,20 @@ def described(cls: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
-            found |= dict(_texts(base))
+            found |= _texts(base)
     return found
 
 
-def _texts(cls: type[BaseModel]) -> Iterator[tuple[str, str]]:
+@cache
+def _texts(cls: type[BaseModel]) -> Mapping[str, str]:
+    """Return the texts of this class alone, read once: many classes have the same bases."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(tree, ast.ClassDef)
+    found: dict[str, str] = {}
     for statements in pairwise(tree.body):
         match statements:
             case (ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(text)))):
-                yield field, inspect.cleandoc(text)
+                found[field] = inspect.cleandoc(text)
             case _:
                 pass
+    return found

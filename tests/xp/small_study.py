@@ -19,6 +19,7 @@ from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
 from dsl.plan.study import Plan
 from runners.store.store import Store
+from tests.xp.commands import xp
 
 T = TypeVar("T")
 
@@ -158,6 +159,12 @@ def apply_to_end(
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def apply_here(spec: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`xp apply` to its end as above, in the tests' own process, which has its libraries loaded."""
+    arguments = ("apply", str(spec), "--yes", "--no-report", "--store", str(store), *options)
+    return xp(*arguments, cwd=Path.cwd())
 
 
 def workers_of(store: Path) -> list[int]:

@@ -22,7 +22,7 @@ from runners.store.store import Store
 from tests.xp.small_study import (
     HANG_SECONDS,
     all_rows,
-    apply_to_end,
+    apply_here,
     begin_apply,
     diff_of,
     in_warehouse,
@@ -139,7 +139,7 @@ def test_what_a_killed_apply_was_making_the_other_takes_over_with_its_rows(
     assert_as_alone(store, alone)
     outcomes = [json.loads((store / "steps" / s / "outcome.json").read_bytes()) for s in Store(store).done()]
     assert sum(outcome["n_reused"] for outcome in outcomes) == kept >= at_row
-    again = apply_to_end(spec, store)
+    again = apply_here(spec, store)
     assert "Nothing to run" in again.stdout
     assert not list((store / "runs").glob("*.begun"))
 

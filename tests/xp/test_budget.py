@@ -23,7 +23,7 @@ from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp import test_apply_served as served_study
 from tests.xp import test_training_killed as trained_study
-from tests.xp.small_study import HANG_SECONDS, apply_to_end, begin_apply, wait_for, workers_of
+from tests.xp.small_study import HANG_SECONDS, apply_here, begin_apply, wait_for, workers_of
 from xp import load as load_study
 from xp.apply import apply
 from xp.attempts import Applied
@@ -240,7 +240,7 @@ def test_two_worker_processes_share_one_budget(tmp_path: Path):
         base = yaml.safe_load(spec.read_text())["models"]["m"]["base"]
         change(spec, models={name: {"base": {**base, "name": name}} for name in ("uno", "due")})
         store = tmp_path / "study" / "store"
-        stopped = apply_to_end(spec, store, "--jobs", "2")
+        stopped = apply_here(spec, store, "--jobs", "2")
         assert stopped.returncode == 3, stopped.stdout + stopped.stderr
         assert "0 failed" in stopped.stdout
         assert len(server.asked) == 4  # a fifth might cost as much as three
@@ -268,7 +268,7 @@ def test_requests_of_a_killed_apply_count_with_the_most_that_they_may_cost(tmp_p
         wait_for(lambda: not workers_of(store))
         n_killed = len(server.asked)
         assert spent_on(spec).tokens == n_killed * most
-        finished = apply_to_end(spec, store)
+        finished = apply_here(spec, store, "--in-process")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert f"{n_killed} requests of a killed apply count" in finished.stdout
     assert spent_on(spec).tokens == n_killed * most + N_ITEMS * PER_REQUEST

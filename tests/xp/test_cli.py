@@ -60,7 +60,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
         )
     (folder / "study.yaml").write_text(SPEC, "utf-8")
-    done = typed("apply", "study.yaml", "--yes", "--no-report", cwd=folder)
+    done = xp("apply", "study.yaml", "--yes", "--no-report", "--in-process", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

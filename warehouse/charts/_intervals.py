@@ -179,12 +179,12 @@ def _base(
         for place, line in enumerate(lines)
     ]
     width = _plot_width(lines)
-    base = alt.Chart(alt.Data(values=values)).encode(y=_rows_axis(lines))
+    base = alt.Chart(alt.Data(values=tuple(values))).encode(y=_rows_axis(lines))
     x = alt.X("value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
     rules = [
         base.transform_filter("datum.low !== null")
         .mark_rule(strokeWidth=1.8, opacity=0.75)
-        .encode(x=alt.X("low:Q"), x2="high:Q"),
+        .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         *(
             base.transform_filter(f"datum.{end} !== null")
             .mark_point(shape=shape, size=45, filled=True, opacity=0.75, color="currentColor")
@@ -193,7 +193,9 @@ def _base(
             if any(value[end] is not None for value in values)
         ),
     ]
-    text = base.mark_text(align="left", baseline="middle").encode(x=alt.value(width + 8), text="text:N")
+    text = base.mark_text(align="left", baseline="middle").encode(
+        x=alt.XValue(width + 8), text=alt.Text("text:N")
+    )
     return base, x, [*rules, text]
 
 

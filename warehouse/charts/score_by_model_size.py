@@ -50,7 +50,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         axis=alt.Axis(values=sizes, grid=False, labelExpr="replace(format(datum.value, '.3~s'), 'G', 'B')"),
     )
     y = alt.Y("score:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
-    base = alt.Chart(alt.Data(values=values)).encode(x=x, y=y, detail="method:N")
+    base = alt.Chart(alt.Data(values=tuple(values))).encode(x=x, y=y, detail=alt.Detail("method:N"))
     others = base.transform_filter("!datum.is_shown").mark_line(color="#888888", opacity=0.35)
     shown = base.transform_filter("datum.is_shown")
     colour = order.colour(method)
@@ -58,7 +58,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
     interval = (
         shown.transform_filter("datum.low !== null")
         .mark_rule(color=colour, strokeWidth=1.8)
-        .encode(y=alt.Y("low:Q"), y2="high:Q")
+        .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
     point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1)
     arrow = (

@@ -60,11 +60,11 @@ def _trend(row: Row) -> dict[str, Any]:
         for p in points
         if p["estimate"] is not None
     ]
-    measured = alt.Chart(alt.Data(values=values)).encode(x=x, y=y)
+    measured = alt.Chart(alt.Data(values=tuple(values))).encode(x=x, y=y)
     interval = (
         measured.transform_filter("datum.low !== null")
         .mark_rule(color=POINT, strokeWidth=1.8)
-        .encode(y=alt.Y("low:Q"), y2="high:Q")
+        .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
     layers: list[Any] = [
         alt.Chart(alt.Data(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
@@ -73,7 +73,7 @@ def _trend(row: Row) -> dict[str, Any]:
     ]
     if ends:
         layers.insert(
-            1, alt.Chart(alt.Data(values=ends)).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
+            1, alt.Chart(alt.Data(values=tuple(ends))).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
         )
     if row["crossing"] is not None:
         upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(

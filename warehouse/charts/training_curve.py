@@ -63,7 +63,7 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
         legend=alt.Legend() if len(drawn) > 1 else None,
     )
     curve = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.Data(values=tuple(values)))
         .mark_line(
             color=order.colour(rows[0]["method"]), strokeWidth=1.8, point=len(values) <= 3 * len(lines)
         )
@@ -71,7 +71,7 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
             x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(grid=False, format="d", tickMinStep=1)),
             y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False)),
             strokeDash=dash,
-            detail="line:N",
+            detail=alt.Detail("line:N"),
         )
     )
     return themed(curve.properties(width=PANEL_WIDTH - 60, height=130))

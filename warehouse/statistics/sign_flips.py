@@ -9,7 +9,7 @@ Its p-value has no floor, and its inversion bounds the sign balance.
 
 from collections.abc import Callable
 from functools import cached_property
-from math import comb, exp, lgamma, log, sqrt
+from math import comb, exp, isfinite, lgamma, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ class SignFlips:
     def _saddlepoint(self, t: float) -> Callable[[float], float]:
         from scipy.special import log_ndtr
 
-        a = self._sizes
+        a, squares = self._sizes, self._sizes**2
         total = float(a.sum())
         n_needed = int((2 * a > total - t).sum())
         n_enough = int((2 * a >= total + t).sum())
@@ -172,7 +172,6 @@ class SignFlips:
 
         def approximate(pi: float) -> float:
             half = log(pi / (1 - pi)) / 2  # tilting by u turns it into half + u·a
-            mean = float(a @ np.full_like(a, np.tanh(half)))
             if t >= total:
                 return pi**self.n
             u = 0.0
@@ -181,16 +180,17 @@ class SignFlips:
                 turned = np.tanh(half + u * a)
                 miss = float(a @ turned) - t
                 low, high = (u, high) if miss < 0 else (low, u)
-                step = -miss / max(float(a**2 @ (1 - turned**2)), 1e-300)
+                step = -miss / max(float(squares @ (1 - turned**2)), 1e-300)
                 u_next = u + max(-5.0, min(5.0, step))
                 if not low < u_next < high:
-                    u_next = (low + high) / 2 if np.isfinite(low + high) else u + max(-5.0, min(5.0, step))
+                    u_next = (low + high) / 2 if isfinite(low + high) else u + max(-5.0, min(5.0, step))
                 if abs(u_next - u) < 1e-10 * (1 + abs(u)):
                     break
                 u = u_next
             turned = np.tanh(half + u * a)
-            variance = float(a**2 @ (1 - turned**2))
+            variance = float(squares @ (1 - turned**2))
             if abs(u) * sqrt(variance) < 1e-3:
+                mean = float(a @ np.full_like(a, np.tanh(half)))
                 # 1 − tanh², which would be rounded to zero near the ends
                 variance = 4 * pi * (1 - pi) * float(a @ a)
                 return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))
