@@ -19,7 +19,7 @@ from runners.execution.versions import ROOT
 from runners.store.locks import is_left
 from runners.store.store import Store
 from xp.lock import lock_file
-from xp.reach import servers
+from xp.reach import models, servers
 from xp.render.words import counted
 from xp.server_check import check_server
 from xp.studies import checks_of, diff_for
@@ -229,7 +229,7 @@ def _spec(spec: Path, root: Path) -> Iterator[Finding]:
         is_lacking = line.startswith("not ready: ")
         yield Finding(name, "fault" if is_lacking else "note", line)
     allowed = Store(root).allowed()
-    for settings in servers(found.plan.steps.values()):
+    for settings in servers(models(found.plan.steps.values())):
         is_fine, says = check_server(settings, allowed)
         yield Finding(name, "ok" if is_fine else "fault", says)
 

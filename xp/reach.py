@@ -39,15 +39,16 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
     """Lines on the external resources of steps: outside files, servers, remote code, and what they lack."""
     yield from _outside(files, folder)
     steps = tuple(steps)
-    for model in models(steps):
+    used = models(steps)
+    for model in used:
         if isinstance(model, Weights) and model.hub is not None:
             yield f"loads {model.hub} from the Hugging Face hub"
-    yield from remote_code(steps)
-    yield from _started(steps)
+    yield from remote_code(used)
+    yield from _started(used)
     yield from dict.fromkeys(_reported(steps))
     yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
-    yield from dict.fromkeys(map(str, calls(steps)))
-    for settings in servers(steps):
+    yield from dict.fromkeys(map(str, calls(used)))
+    for settings in servers(used):
         try:
             Server(settings)
         except ServerError as error:
@@ -57,9 +58,9 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                 yield f"not ready: {lacking}"
 
 
-def remote_code(steps: Iterable[Step]) -> Iterator[str]:
+def remote_code(used: Iterable[EngineSettings]) -> Iterator[str]:
     """Lines on models that run code of their own."""
-    for model in models(steps):
+    for model in used:
         if isinstance(model, Weights) and model.trust_remote_code:
             yield (
                 f"runs code that comes with {one_line(model.source)}"
@@ -67,9 +68,9 @@ def remote_code(steps: Iterable[Step]) -> Iterator[str]:
             )
 
 
-def _started(steps: Iterable[Step]) -> Iterator[str]:
+def _started(used: Iterable[EngineSettings]) -> Iterator[str]:
     """Lines on servers that are started here, with the arguments that the spec gives them."""
-    started = [one for one in models(steps) if isinstance(one, ServedWeights) and one.is_started]
+    started = [one for one in used if isinstance(one, ServedWeights) and one.is_started]
     for model in started:
         args = "".join(f" {name}={as_written(value)}" for name, value in sorted(model.args.items()))
         yield one_line(f"starts a {model.SERVER} server of {model.source}{f' with{args}' if args else ''}")
@@ -114,10 +115,9 @@ def _comes_from(source: Source) -> str | None:
     return None if is_here(source) else f"fetches {source.url}"
 
 
-def calls(steps: Iterable[Step]) -> Iterator[Call]:
-    """The servers that steps ask, each with the variable that it is sent, as far as their addresses are
-    known."""
-    for settings in servers(steps):
+def calls(used: Iterable[EngineSettings]) -> Iterator[Call]:
+    """The servers of models, each with the variable that it is sent, as far as their addresses are known."""
+    for settings in servers(used):
         try:
             yield call_of(settings)
         except ServerError:
@@ -128,7 +128,7 @@ def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]
     """Calls of the steps that may run which send a variable to a server which it was not yet sent to from
     this store."""
     known = set(allowed)
-    found = dict.fromkeys(calls(diff.plan.steps[step_id] for step_id in diff.reachable))
+    found = dict.fromkeys(calls(models(diff.plan.steps[step_id] for step_id in diff.reachable)))
     return tuple(
         call for call in found if call.variable is not None and (call.variable, call.host) not in known
     )
@@ -154,9 +154,9 @@ def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
     return tuple(distinct.values())
 
 
-def servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
+def servers(used: Iterable[EngineSettings]) -> Iterator[ServerSettings]:
     """The settings of every model on a server, once."""
-    yield from filter(None, (model.server_named() for model in models(steps)))
+    yield from filter(None, (model.server_named() for model in used))
 
 
 def _outside(files: Iterable[Path], folder: Path) -> Iterator[str]:

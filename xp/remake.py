@@ -31,7 +31,7 @@ from runners.store.spending import charged
 from runners.store.step_io import StepContext
 from runners.store.store import Store, read_step
 from xp.plan.differences import document_of
-from xp.reach import calls, remote_code
+from xp.reach import calls, models, remote_code
 from xp.studies import checks_of
 
 _FILES = {"generate": "completions.jsonl", "judge": "verdicts.jsonl"}
@@ -83,7 +83,8 @@ def remake(
     store = Store(root)
     with store.lock():
         steps, n_passed_over = _steps(store, only)
-        reached = dict.fromkeys((*map(str, calls(steps.values())), *remote_code(steps.values())))
+        used = models(steps.values())
+        reached = dict.fromkeys((*map(str, calls(used)), *remote_code(used)))
         if reached and not allow_env:
             raise ArgumentError(f"making rows again {'; '.join(reached)}. Allow it: --allow-env")
         rows = {step_id: _rows(store.step_folder(step_id)) for step_id in steps}
