@@ -4,8 +4,7 @@ The builder hands it data, prompts and weights; it returns the answers' step.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator
 
@@ -27,8 +26,7 @@ AnyPrompt = Literal["chat"] | Shipped | PromptPath
 continue."""
 
 
-@dataclass(frozen=True)
-class CellRequest:
+class CellRequest(NamedTuple):
     """The coordinates of one cell, as a method sees them."""
 
     dataset: Name
@@ -104,8 +102,7 @@ class Builder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class CellSteps:
+class CellSteps(NamedTuple):
     """A cell's answers, and the training behind them."""
 
     generate: GenerateStep

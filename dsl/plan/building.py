@@ -1,7 +1,6 @@
 """Builder of a plan's steps: makes what the cells ask for, and remembers the parts that they share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
@@ -115,12 +114,12 @@ class Build:
         if key not in self._made:
             made = self.experiment.methods[method].steps_for(request, self)
             if request.turn is not None and request.turn > 1:
-                before = self.made(replace(request, turn=request.turn - 1), method)
+                before = self.made(request._replace(turn=request.turn - 1), method)
                 after = self.add(before.generate)
-                made = replace(made, generate=made.generate.model_copy(update={"after": after}))
+                made = made._replace(generate=made.generate.model_copy(update={"after": after}))
             if request.replicate:
                 replicate = made.generate.model_copy(update={"replicate": request.replicate})
-                made = replace(made, generate=replicate)
+                made = made._replace(generate=replicate)
             self._made[key] = made
         return self._made[key]
 
@@ -137,10 +136,10 @@ class Build:
         if not isinstance(below, TuningMethod):
             raise DataError(f"`{method}` is not a method that trains")
         # of its cells the first question's: those before a later one would be asked, too
-        request = replace(request, replicate=0, turn=None if request.turn is None else 1)
+        request = request._replace(replicate=0, turn=None if request.turn is None else 1)
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)
-            request = replace(request, train_languages=tuned_on)
+            request = request._replace(train_languages=tuned_on)
         return self.made(request, method)
 
     def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:

@@ -1,7 +1,6 @@
 """Coordinates of a study's cells, in the spec's order."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from dsl.methods.base import CellRequest, MethodBase
 from dsl.spec.experiment import Experiment
@@ -30,7 +29,7 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
                                 cell = CellRequest(dataset, language, model_name, tuned_on, seed, turn)
                                 yield cell, method_name
                                 if method.noise:
-                                    yield replace(cell, replicate=1), method_name
+                                    yield cell._replace(replicate=1), method_name
 
 
 def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
