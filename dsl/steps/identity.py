@@ -109,7 +109,7 @@ N_DIGITS = 16
 
 # one encoder: `json.dumps` would make a new one for each value
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-_CONSTANTS = (None, False, True)
+_CONSTANTS = (None, False, True, ())
 """Values of which there is one each."""
 
 
@@ -194,8 +194,7 @@ class Canonical:
         return key
 
     def _object(self, value: Value) -> str:
-        cls, known = type(value), self._known
-        counting = _counting(cls)
+        counting, known = _counting(type(value)), self._known
         fields = value.__dict__  # which pydantic keeps them in: half the time of `getattr`
         pairs = [
             # most are known, and a call for each takes as long as all else
@@ -209,8 +208,8 @@ class Canonical:
             )
             for begin, name in counting.of(fields)
         ]
-        if counting.has_version:
-            pairs.append(f'"VERSION":{cast("Versioned", cls).VERSION}')
+        if counting.versioned is not None:
+            pairs.append(f'"VERSION":{counting.versioned.VERSION}')
         if counting.has_code and (modules := cast("Coded", value).counted_code):
             pairs.append(f'"code":"{fingerprint(*modules)}"')
         return "{" + ",".join(pairs) + "}"
@@ -238,7 +237,8 @@ class _Counting(NamedTuple):
     fields: Sequence[tuple[str, str, object]]
     """Each field as its object's text begins it, its name, and what it holds where it does not count."""
     not_counted_where: Callable[[Mapping[str, object]], frozenset[str]] | None
-    has_version: bool
+    versioned: "Versioned | None"
+    """The class, where its results have a version."""
     has_code: bool
 
     def of(self, fields: Mapping[str, object]) -> Sequence[tuple[str, str]]:
@@ -267,7 +267,7 @@ def _counting(cls: type[Value]) -> _Counting:
             if name not in left_out
         ],
         NOT_COUNTED_WHERE.get(named),
-        isinstance(getattr(cls, "VERSION", None), int),
+        cast("Versioned", cls) if isinstance(getattr(cls, "VERSION", None), int) else None,
         hasattr(cls, "counted_code"),
     )
 
