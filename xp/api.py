@@ -106,7 +106,6 @@ class Study:
         from runners.store.store import Store
         from xp.apply import apply
         from xp.attempts import ignore
-        from xp.estimates.before_apply import keeping, refuse_too_large
         from xp.reach import to_allow
 
         bucket = bucket_of(share)
@@ -114,6 +113,8 @@ class Study:
         held = Store(self.store)
         watch = watch or ignore
         if planned.todo:
+            from xp.estimates.before_apply import keeping, refuse_too_large
+
             refuse_too_large(planned.diff, planned.estimates)
             watch = keeping(planned.estimates, planned.diff, self.store, watch)
         new = to_allow(planned.diff, held.allowed())

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -14,8 +15,10 @@ from dsl.plan.diff import Diff
 from dsl.yaml.document import Document
 from xp.compare import changed_settings
 from xp.plan.differences import document_of, words
-from xp.plan.published import PublishedPlan
 from xp.render.words import counted
+
+if TYPE_CHECKING:
+    from xp.plan.published import PublishedPlan
 
 MOST = 8
 """Things that moved since a plan was saved which are named."""
@@ -47,14 +50,16 @@ def holds_plan(path: Path) -> bool:
     return isinstance(found, dict) and "plan_version" in found
 
 
-def spec_of(saved: PublishedPlan) -> Path:
+def spec_of(saved: "PublishedPlan") -> Path:
     """Return the spec's file as a person in this folder names it: a study holds that name."""
     spec, here = Path(saved.spec), Path.cwd()
     return spec.relative_to(here) if spec.is_relative_to(here) else spec
 
 
-def read(path: Path) -> PublishedPlan:
+def read(path: Path) -> "PublishedPlan":
     """Read a saved plan. Raises ArgumentError where there is none in the file."""
+    from xp.plan.published import PublishedPlan  # which an apply of a spec does not need
+
     try:
         return PublishedPlan.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -66,7 +71,7 @@ def read(path: Path) -> PublishedPlan:
         ) from error
 
 
-def check_unmoved(saved: PublishedPlan, path: Path, diff: Diff, store: Path) -> None:
+def check_unmoved(saved: "PublishedPlan", path: Path, diff: Diff, store: Path) -> None:
     """Raise ArgumentError where spec, files, store or xp are not as they were when a plan was saved.
 
     Args:
@@ -86,7 +91,7 @@ def check_unmoved(saved: PublishedPlan, path: Path, diff: Diff, store: Path) -> 
         )
 
 
-def _moved(saved: PublishedPlan, diff: Diff, store: Path) -> Iterator[str]:
+def _moved(saved: "PublishedPlan", diff: Diff, store: Path) -> Iterator[str]:
     if Path(saved.store).resolve() != store.resolve():
         yield f"the store: it was {one_line(saved.store)}, and is {one_line(str(store.absolute()))}"
     is_asked_alike = True

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from time import monotonic
 
@@ -35,7 +36,7 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
     """
     pace = Pace(diff, monotonic)
     if not console.is_terminal:
-        yield _Lines(console, pace, labels_of(diff)).show
+        yield _Lines(console, pace).show
         return
     lines = Groups(console, pace, groups_of(diff))
     with Live(get_renderable=lines.render, console=console, transient=True, refresh_per_second=2):
@@ -48,8 +49,11 @@ class _Lines:
 
     console: Console
     pace: Pace
-    labels: Mapping[StepId, str]
     quiet_until: float = 0.0
+
+    @cached_property
+    def labels(self) -> Mapping[StepId, str]:
+        return labels_of(self.pace.diff)
 
     def show(self, event: events.Event) -> None:
         self.pace.take(event)
