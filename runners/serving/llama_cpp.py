@@ -91,6 +91,8 @@ def launch(settings: Settings, weights: Path, n_positions: int | None) -> Launch
         **settings.args,
         "ctx_size": length * n_slots,
     }
+    if options["cache_type_v"] == "f32":  # flash attention moves logits by up to 0.01, with this cache, too
+        options.setdefault("flash_attn", "off")
     words = [word for name, value in options.items() for word in option(name, value)]
     return Launch(
         name=f"llama.cpp {settings.source}", command=(*program(), *words), key_variable="LLAMA_API_KEY"

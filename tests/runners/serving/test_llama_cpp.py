@@ -65,6 +65,15 @@ def test_a_command_has_the_settings_as_options_and_room_for_each_slot(program: P
     assert (after("--cache-type-k", narrow), after("--cache-type-v", narrow)) == ("q8_0", "f32")
 
 
+@pytest.mark.usefixtures("program")
+def test_float32_is_asked_without_flash_attention_which_computes_in_less() -> None:
+    assert after("--flash-attn", words(Settings(hub="a/b"))) == "off"
+    assert after("--flash-attn", words(Settings(hub="a/b", args={"flash_attn": "auto"}))) == "auto"
+    assert "--flash-attn" not in words(Settings(hub="a/b", dtype="bfloat16"))
+    # llama.cpp quantises the values with flash attention alone
+    assert "--flash-attn" not in words(Settings(hub="a/b", args={"cache_type_v": "q8_0"}))
+
+
 def test_the_key_is_no_word_of_the_command(program: Path) -> None:
     launch = llama_cpp.launch(Settings(hub="a/b"), Path("w.gguf"), None)
     assert launch.key_variable == "LLAMA_API_KEY"

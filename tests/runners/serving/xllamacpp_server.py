@@ -16,7 +16,9 @@ import xllamacpp  # pyright: ignore[reportMissingImports]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("model", "alias", "host", "cache-type-k", "cache-type-v", "chat-template-file"):
+    for name in ("model", "alias", "host", "chat-template-file"):
+        parser.add_argument(f"--{name}")
+    for name in ("cache-type-k", "cache-type-v", "flash-attn"):
         parser.add_argument(f"--{name}")
     for name in ("port", "ctx-size", "parallel", "threads"):
         parser.add_argument(f"--{name}", type=int)
@@ -31,6 +33,8 @@ def main() -> None:
     params.n_ctx = options.ctx_size or 0
     params.cache_type_k = types[options.cache_type_k or "f16"]
     params.cache_type_v = types[options.cache_type_v or "f16"]
+    attention = (options.flash_attn or "auto").upper().replace("OFF", "DISABLED").replace("ON", "ENABLED")
+    params.flash_attn_type = getattr(made.llama_flash_attn_type, f"LLAMA_FLASH_ATTN_TYPE_{attention}")
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads or os.cpu_count() or 1
     if options.chat_template_file is not None:
         params.chat_template = Path(options.chat_template_file).read_text("utf-8")
