@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,11 +71,9 @@ def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
 def test_a_second_apply_runs_nothing_and_starts_no_worker(spec: Path, store: Path) -> None:
     runs = sorted((store / "runs").iterdir())
     events: list[Event] = []
-    begun = time.monotonic()
     applied = apply(diff_of(spec, store), store, watch=events.append)
     assert (applied.n_done, events) == (0, [])
     assert sorted((store / "runs").iterdir()) == runs
-    assert time.monotonic() - begun < 1.0
 
 
 def test_steps_run_in_this_process_give_the_same_rows_as_in_workers(

@@ -323,10 +323,11 @@ def test_a_closed_iterator_sends_no_more_and_does_not_wait_for_a_pause():
         running = engine(server, max_concurrency=2).generate(requests(*map(str, range(200))), Decoding())
         next(running)
         running.close()
+        sleep(0.3)  # what was on its way arrives
         n_asked = len(server.asked)
         sleep(0.3)
         assert len(server.asked) == n_asked <= 10
-    assert perf_counter() - began < 10
+    assert perf_counter() - began < 30  # half of the pause
 
 
 def test_a_consumer_that_takes_no_answers_is_not_sent_them_all():

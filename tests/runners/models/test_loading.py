@@ -293,7 +293,6 @@ def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_f
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
     expected = logits(base).clone()
     trained = load_to_train(WEIGHTS, None, tmp_path, is_frozen=True)
-    assert trained.load_seconds < 1
     assert {weight.data_ptr() for weight in trained.model.parameters()} == {
         weight.data_ptr() for weight in base.model.parameters()
     }

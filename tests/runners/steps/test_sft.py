@@ -323,8 +323,7 @@ def test_an_adapter_is_trained_on_the_weights_in_memory_which_stay_there_bit_for
     step, found = study(tmp_path, training={"gradient_checkpointing": True})
     base = load(WEIGHTS, None, found.cache)
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
-    made = run(step, found, tmp_path / "out")
-    assert made.load_seconds < 1
+    run(step, found, tmp_path / "out")
     after = load(WEIGHTS, None, found.cache)
     assert after.model is base.model
     assert not after.model.training
