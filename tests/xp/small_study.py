@@ -138,11 +138,11 @@ def begin_apply(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_as_a_terminal_does,
+        preexec_fn=as_a_terminal_does,
     )
 
 
-def _as_a_terminal_does() -> None:
+def as_a_terminal_does() -> None:
     """Signals end a program started from a terminal, also where these tests themselves run behind `nohup` or
     `&`."""
     for one in (signal.SIGINT, signal.SIGHUP):

@@ -25,7 +25,7 @@ from tests.runners.checkpoints import CHATML
 from tests.runners.gguf_files import write_tiny_gguf
 from tests.runners.serving.test_servers import left_of
 from tests.xp.commands import xp
-from tests.xp.small_study import HANG_SECONDS
+from tests.xp.small_study import HANG_SECONDS, as_a_terminal_does
 from xp import load
 from xp.prompts import check_prompts
 from xp.reach import reach
@@ -100,6 +100,7 @@ def started(study: Path, *command: str, **variables: str) -> subprocess.Popen[st
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=as_a_terminal_does,
         text=True,
         start_new_session=True,
     )

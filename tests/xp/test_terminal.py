@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from tests.xp.small_study import HANG_SECONDS, wait_for
+from tests.xp.small_study import HANG_SECONDS, as_a_terminal_does, wait_for
 from tests.xp.test_cli import ROOT
 from warehouse.connect import WAREHOUSE
 from xp.cli import app
@@ -160,7 +160,11 @@ def test_ctrl_c_ends_a_query_that_runs_for_long(spec: Path) -> None:
     sql = "select sum(a.range * b.range) from range(10000000) a, range(10000000) b"
     command = [sys.executable, "-m", "xp", "query", sql, "--store", str(spec.parent / "store")]
     running = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=as_a_terminal_does,
     )
     try:
         process, file = psutil.Process(running.pid), str(spec.parent / "store" / WAREHOUSE)
