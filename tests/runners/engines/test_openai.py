@@ -327,7 +327,7 @@ def test_a_closed_iterator_sends_no_more_and_does_not_wait_for_a_pause():
         n_asked = len(server.asked)
         sleep(0.3)
         assert len(server.asked) == n_asked <= 10
-    assert perf_counter() - began < 30  # half of the pause
+    assert perf_counter() - began < 10
 
 
 def test_a_consumer_that_takes_no_answers_is_not_sent_them_all():
