@@ -211,6 +211,7 @@ def test_a_rebuild_beside_an_apply_says_who_holds_the_store_and_since_when(
     assert re.search(
         rf"in use: process {first.pid} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d", beside.stderr
     )
+    assert "Traceback" not in beside.stderr
     first.communicate(timeout=HANG_SECONDS)
     assert first.returncode == 0
     assert_same(store, undisturbed)
