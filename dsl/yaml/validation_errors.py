@@ -6,7 +6,7 @@ that the value fits best; if it fits none, one problem says all that would be al
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
@@ -99,11 +99,24 @@ def _best(findings: Iterable[_Finding], level: int = 0) -> list[_Finding]:
         ] or members
         wrong = [sum(not finding.is_missing for finding in member) for member in fitting]
         closest = [member for member, n_wrong in zip(fitting, wrong, strict=True) if n_wrong == min(wrong)]
-        if len(closest) > 1 and all(finding.path == where for member in closest for finding in member):
-            kept.append(_either(closest))
+        here = [[finding for finding in member if finding.path == where] for member in closest]
+        below = [[finding for finding in member if finding.path != where] for member in closest]
+        if len(closest) > 1 and all(here) and len({tuple(map(_complaint, member)) for member in below}) == 1:
+            kept.append(_either(here))
+            kept.extend(_with_one_hint(same) for same in zip(*below, strict=True))
         else:
             kept.extend(min(closest, key=len))
     return kept
+
+
+def _complaint(finding: _Finding) -> tuple[Path, str]:
+    return finding.path, finding.must
+
+
+def _with_one_hint(same: Sequence[_Finding]) -> _Finding:
+    """One complaint of several members: what each of them allows is no hint, a likely meaning is."""
+    meant = [finding for finding in same if finding.hint.startswith("Did you mean")]
+    return meant[0] if meant else replace(same[0], hint="")
 
 
 def _either(members: list[list[_Finding]]) -> _Finding:

@@ -242,6 +242,14 @@ def test_a_bad_entry_is_not_also_called_a_list_that_is_too_short() -> None:
 # ---------------------------------------------------------------- unions without a tag
 
 
+def test_a_mapping_of_which_no_way_knows_a_key_is_told_every_way() -> None:
+    assert problems("{experiment: x, item: {messages: y, z: 1}}") == [
+        "1:17: item: needs `column` and `pattern` or `row_number`.",
+        "1:24: item.messages: no such setting here.",
+        "1:37: item.z: no such setting here.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
