@@ -4,6 +4,7 @@ belong to items that are asked."""
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dsl.checks.context import Context
 from dsl.checks.data.read import ReadRows
@@ -38,8 +39,9 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
     """Check each cell's recorded answers: their file, its columns, and its rows against the items asked."""
     e = context.experiment
     read: dict[tuple[str, str, Language | None], RecordedAnswers] = {}
-    first: dict[tuple[Name, Name, str, str, Language | None], CellRequest] = {}
-    """Data set, method, file and columns -> the first cell that takes its answers."""
+    first: dict[tuple[Name, str, str, Language | None], _Taken] = {}
+    """Data set, file and columns -> the first cell that takes its answers."""
+    told: set[frozenset[Name]] = set()
     for request, method in context.requests:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
@@ -59,8 +61,9 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
             if key not in read:
                 read[key] = RecordedAnswers(read_planned(source), columns, language)
                 yield from _bad_rows(at, source, _expected(read[key], examples, request.turn))
-            other = first.setdefault((request.dataset, method, *key), request)
-            yield from _same_answers(context, at, source, columns, other, request)
+            taken = _Taken(request, method)
+            other = first.setdefault((request.dataset, *key), taken)
+            yield from _same_answers(context, at, source, columns, other, taken, told)
         except NoColumn as error:
             named = next(
                 name for name in Columns.model_fields if str(getattr(columns, name)) == error.selector
@@ -140,29 +143,62 @@ class _Match:
         yield Fault(at, said + hint, "warning" if self.n_matched else "error")
 
 
+class _Taken(NamedTuple):
+    """A cell that takes a file's rows for its answers."""
+
+    request: CellRequest
+    method: Name
+
+
 def _same_answers(
-    context: Context, at: SpecPath, source: FileSource, columns: Columns, one: CellRequest, two: CellRequest
+    context: Context,
+    at: SpecPath,
+    source: FileSource,
+    columns: Columns,
+    one: _Taken,
+    two: _Taken,
+    told: set[frozenset[Name]],
 ) -> Iterator[Fault]:
-    """Report that the rows of one file are taken for the answers of two languages, or of two models that are
-    compared."""
-    compared = {
-        frozenset({of.model, against.model})
-        for contrast in context.experiment.contrasts.values()
-        if isinstance(of := contrast.of, ModelSide) and isinstance(against := contrast.against, ModelSide)
-    }
+    """Report that the rows of one file are taken for the answers of two languages, models or methods.
+
+    It is an error where these are compared, and where two languages have the same items. `told`: filled with
+    the pairs of models and of methods that were reported.
+    """
     said = f"the same answers of {_file(source.path)} are taken for"
     by_item_alone = columns.item is not None and columns.instruction is None
-    if one.language != two.language and by_item_alone and context.experiment.data[one.dataset].parallel:
-        yield Fault(
-            at,
-            f"{said} `{one.language}` and `{two.language}`, whose items have the same names. Put"
-            " `{language}` into the path, or name the column `language`",
-        )
-    elif frozenset({one.model, two.model}) in compared and one.model != two.model:
-        yield Fault(
-            at,
-            f"{said} `{one.model}` and `{two.model}`, which are compared. Put `{{model}}` into the path",
-        )
+    languages = one.request.language, two.request.language
+    if len({*languages}) > 1:
+        if by_item_alone and context.experiment.data[one.request.dataset].parallel:
+            yield Fault(
+                at,
+                f"{said} `{languages[0]}` and `{languages[1]}`, whose items have the same names. Put"
+                " `{language}` into the path, or name the column `language`",
+            )
+        return
+    models, methods = (one.request.model, two.request.model), (one.method, two.method)
+    coordinate, names = ("model", models) if models[0] != models[1] else ("method", methods)
+    pair = frozenset(names)
+    if len(pair) == 1 or pair in told:
+        return
+    told.add(pair)
+    compared = pair in _compared(context)
+    yield Fault(
+        at,
+        f"{said} `{names[0]}` and `{names[1]}`{', which are compared' if compared else ''}. Put"
+        f" `{{{coordinate}}}` into the path, or name the column that says whose they are: `where:"
+        f' {{{coordinate}: "{{{coordinate}}}"}}`',
+        "error" if compared else "warning",
+    )
+
+
+def _compared(context: Context) -> Iterator[frozenset[Name]]:
+    """The pairs of models and of methods that a declared contrast, or the baseline, compares."""
+    e = context.experiment
+    for contrast in e.contrasts.values():
+        sides = contrast.of, contrast.against
+        yield frozenset(side.model if isinstance(side, ModelSide) else side for side in sides)
+    if e.baseline is not None:
+        yield from (frozenset({e.baseline, method}) for method in e.methods)
 
 
 def _answers(

@@ -34,6 +34,13 @@ def rows_in(file: Path, rows: list[dict[str, Any]]) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
+SHARED = "the same answers of a.jsonl are taken for `gpt` and `claude`. Put `{model}` into the path, or name"
+COMPARED = """\
+judges: {length: {judge: length}}
+contrasts: {gain: {of: {model: claude}, against: {model: gpt}, on: [length]}}
+"""
+
+
 def study(folder: Path, answers: str = "{path: a.jsonl}", columns: str = COLUMNS, more: str = "") -> Path:
     rows_in(folder / "asked.jsonl", ASKED)
     text = STUDY.replace("ANSWERS", answers).replace("COLUMNS", columns) + more
@@ -48,7 +55,8 @@ def found(spec: Path) -> tuple[list[str], list[str]]:
     except SpecError as error:
         problems = error.problems
     said = [(one.level, one.message) for one in problems]
-    return [m for level, m in said if level == "error"], [m for level, m in said if level == "warning"]
+    told = [m for level, m in said if level == "warning" and not m.startswith(SHARED)]
+    return [m for level, m in said if level == "error"], told
 
 
 def test_a_file_of_which_no_row_is_asked_is_an_error_with_keys_of_either_side(tmp_path: Path) -> None:
@@ -120,15 +128,43 @@ def test_one_files_answers_belong_to_one_language_unless_something_tells_them_ap
 
 def test_one_files_answers_are_not_those_of_two_models_that_are_compared(tmp_path: Path) -> None:
     rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
-    more = """\
-judges: {length: {judge: length}}
-contrasts: {gain: {of: {model: claude}, against: {model: gpt}, on: [length]}}
-"""
+    more = COMPARED
     assert "the same answers of a.jsonl are taken for `gpt` and `claude`, which are compared." in " ".join(
         found(study(tmp_path, more=more))[0]
     )
     rows_in(tmp_path / "b.jsonl", [{"id": f"q{i}", "a": "y"} for i in range(8)])
     assert found(study(tmp_path, "{path: {gpt: a.jsonl, claude: b.jsonl}}", more=more)) == ([], [])
+
+
+def test_one_files_answers_that_are_taken_for_two_models_are_told(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    (said,) = [one.message for one in load(study(tmp_path)).warnings]
+    assert said.startswith(SHARED)
+    assert said.endswith('says whose they are: `where: {model: "{model}"}`')
+
+
+@pytest.mark.parametrize(
+    ("more", "is_error"),
+    [
+        ("", False),
+        ("contrasts: {gain: {of: theirs, against: ours, on: [length]}}\n", True),
+        ("baseline: ours\n", True),
+    ],
+)
+def test_one_files_answers_are_not_those_of_two_methods_that_are_compared(
+    more: str, is_error: bool, tmp_path: Path
+) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    spec = study(tmp_path, more="judges: {length: {judge: length}}\n" + more)
+    ours = (
+        "methods:\n  ours: {method: recorded, answers: {path: a.jsonl}, columns: {item: id, response: a}}\n"
+    )
+    spec.write_text(spec.read_text("utf-8").replace("methods:\n", ours), "utf-8")
+    errors, warnings = found(spec)
+    assert [said.partition(". ")[0] for said in (errors if is_error else warnings)] == [
+        f"the same answers of a.jsonl are taken for `ours` and `theirs`{', which are compared' * is_error}"
+    ]
+    assert (warnings if is_error else errors) == []
 
 
 def test_answers_that_differ_are_counted(tmp_path: Path) -> None:
