@@ -159,6 +159,15 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
+def is_unicode(text: str) -> bool:
+    """Test whether a text has no half of a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def plain_text(content: str | Sequence[Mapping[str, Any]], left_out: Counter[str]) -> str | None:
     """Return a message's text, which is a text or a list of parts; null where a part is no text.
 

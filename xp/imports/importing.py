@@ -24,7 +24,8 @@ def import_results(
         OutputError: the folder cannot be written to.
     """
     reader = cast(Reader, importlib.import_module(f"xp.imports.{format.replace('-', '_')}"))
-    named = [found for path in files for found in _files(path, reader)]
+    found = {one.resolve(): one for path in files for one in _files(path, reader)}  # each once
+    named = list(found.values())
     studies = tuple(studies_of(reader.read(named), reader.TOOL, languages))
     texts = {out / path: text for study in studies for path, text in study.files.items()}
     if there := [str(path) for path in texts if path.exists()]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from dsl.errors import ArgumentError
+from dsl.messages import ticked
 from xp.imports.contract import (
     RULES,
     Answer,
@@ -33,8 +34,10 @@ TOOL = "Inspect"
 FILES = ("*.eval", "*.json")
 
 ZSTANDARD = 93
-WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-"""Scores in words, as Inspect's `value_to_float` counts them: correct, partially, incorrect, no answer."""
+WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Scores in words, as Inspect's `value_to_float` counts them: correct, partially, incorrect, no answer. It
+takes numbers, yes, no, true and false, too, these in any letters."""
+_YES_OR_NO = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 _ATTACHMENT = "attachment://"
 
@@ -161,7 +164,13 @@ def _run(path: Path) -> Run:
     log, samples = _zipped(path) if path.suffix == ".eval" else _json(path)
     left_out, scales = Counter[str](), dict[str, Scale]()
     answers: dict[str, Answer] = {}
+    first: dict[str, Sample] = {}
     for sample in sorted(samples, key=lambda sample: sample.epoch):  # they come as they were finished
+        if sample is not (one := first.setdefault(str(sample.id), sample)) and sample.epoch == one.epoch:
+            raise ArgumentError(
+                f"{path}: two samples of epoch {sample.epoch} have the id {ticked(str(sample.id))}, and it is"
+                " not known which question is meant. Give each its own in the task's data set"
+            )
         if str(sample.id) in answers:
             left_out["answers of further epochs"] += 1
         elif (answer := _answer(sample, left_out, scales)) is not None:
@@ -319,11 +328,22 @@ def _scores(sample: Sample, left_out: Counter[str], scales: dict[str, Scale]) ->
         parts = cast("dict[str, object]", value) if isinstance(value, dict) else {"": value}
         for part, value in parts.items():
             name = f"{scorer} {part}".strip()
-            if isinstance(value, bool) or (isinstance(value, str) and value in WORDS):
+            in_words = isinstance(value, str) and (value in WORDS or value.lower() in _YES_OR_NO)
+            if in_words or isinstance(value, bool):
                 scales[name] = 0.0, 1.0
-            found[name] = WORDS.get(value) if isinstance(value, str) else number(value)
+            found[name] = _in_words(value) if isinstance(value, str) else number(value)
             left_out[f"scores `{name}` that are no finite number"] += found[name] is None
     return found
+
+
+def _in_words(value: str) -> float | None:
+    """Return a score that is written as text; null where it is none."""
+    if (score := WORDS.get(value, _YES_OR_NO.get(value.lower()))) is not None:
+        return score
+    try:
+        return number(float(value))
+    except ValueError:
+        return None
 
 
 def _settings(log: Log) -> dict[str, object]:

@@ -6,11 +6,12 @@ for each filter of its task. A task of log-likelihoods has no text: the answer i
 
 import ast
 import json
+import math
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,10 @@ from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from dsl.errors import ArgumentError
+from dsl.data.selectors import text_of
+from dsl.data.turns import holds
+from dsl.errors import ArgumentError, DataError
+from dsl.messages import ticked
 from xp.imports.contract import (
     RULES,
     Answer,
@@ -76,17 +80,18 @@ class Sample(Form):
         pairs = [list(one.values()) for one in given.values()] if isinstance(given, dict) else given
         return [(_prompt(one[0]), (*one, None)[1]) for one in pairs if one]
 
-    def accepted(self, choices: Sequence[str]) -> tuple[str, ...]:
+    def accepted(self, choices: Sequence[str], left_out: Counter[str]) -> tuple[str, ...]:
         """Return the targets, of which several are written as Python writes a list; numbers name choices."""
         given: object = self.target
         if isinstance(given, str) and given.startswith("["):
             with warnings.catch_warnings(action="ignore"), suppress(*_NO_LITERAL):
-                given = ast.literal_eval(given)
-        listed = cast("list[object]", given) if isinstance(given, list) else []
-        if not listed or not all(isinstance(one, int if choices else str) for one in listed):
-            listed = [self.target]
+                written: object = ast.literal_eval(given)
+                if holds(written, int if choices else str):
+                    given = written
+        listed = cast("list[object]", given) if isinstance(given, list) else [given]
+        texts = _texts(listed, left_out)
         numbered = {str(i): choice for i, choice in enumerate(choices)}
-        return tuple(numbered.get(str(one), str(one)) for one in listed)
+        return tuple(numbered.get(text, text) for text in texts)
 
     def scores(self, left_out: Counter[str]) -> dict[str, float | None]:
         """Return score by metric, and by filter where it has a name."""
@@ -96,6 +101,19 @@ class Sample(Form):
         for name in (name for name, score in scores.items() if score is None):
             left_out[f"scores `{name}` that are no finite number"] += 1
         return {name if self.filter == "none" else f"{name} {self.filter}": s for name, s in scores.items()}
+
+
+def _texts(targets: Iterable[object], left_out: Counter[str]) -> Iterator[str]:
+    """Targets as texts, by the rules of a data file; others are counted."""
+    for target in targets:
+        try:
+            text = text_of(target, "target", "", in_list=True)
+        except DataError:
+            text = None
+        if text is None:
+            left_out["targets that are no text"] += 1
+        elif text.strip():
+            yield text
 
 
 class Results(Form):
@@ -129,12 +147,20 @@ def _run(path: Path) -> Run:
         )
     task, left_out = named["task"], Counter[str]()
     answers: dict[str, Answer] = {}
+    first: dict[str, Sample] = {}
     for at, sample in lines_of(path, Sample):
         item, scores = str(sample.doc_id), sample.scores(left_out)
+        if first.setdefault(item, sample).doc != sample.doc:
+            raise ArgumentError(
+                f"{at}: another document than before has the `doc_id` {ticked(item)}: these are samples of"
+                " two versions of the task in one file. Import them apart"
+            )
         if item not in answers:
             answers[item] = replace(_answer(sample, left_out, at), scores=scores)
         elif answers[item].scores.keys() & scores.keys():
             left_out["further rows of a document under one filter"] += 1
+        elif first[item].resps != sample.resps:
+            left_out["scores behind another filter that are of another reply"] += len(scores)
         else:  # the same answer behind another filter
             answers[item] = replace(answers[item], scores={**answers[item].scores, **scores})
     if not answers:
@@ -177,8 +203,9 @@ def _answer(sample: Sample, left_out: Counter[str], at: str) -> Answer:
     further: dict[str, object] = {}
     before: list[dict[str, str]] = []
     choices: list[str] = []
-    if isinstance(replies[0], str):
+    if replies[0] is None or isinstance(replies[0], str):
         prompt, response = requests[0][0], replies[0]
+        left_out["replies that are null: these answers are missing"] += response is None
         if isinstance(prompt, list):
             question, before = question_of([(turn.role, turn.content) for turn in prompt], left_out)
         else:
@@ -188,6 +215,9 @@ def _answer(sample: Sample, left_out: Counter[str], at: str) -> Answer:
         question, choices = _choices([(str(prompt), end) for prompt, end in requests])
         likelihoods = [float(reply[0]) for reply in replies[: len(choices)]]
         response = _chosen(choices, likelihoods, replies)
+        left_out["log-likelihoods that are no number: these answers are missing"] += any(
+            map(math.isnan, likelihoods)
+        )
         further = {"log_likelihoods": [[c, value] for c, value in zip(choices, likelihoods, strict=True)]}
     else:
         raise ArgumentError(
@@ -198,7 +228,7 @@ def _answer(sample: Sample, left_out: Counter[str], at: str) -> Answer:
         instruction=question,
         response=response,
         scores={},
-        answers=sample.accepted(choices if len(choices) > 1 else ()),
+        answers=sample.accepted(choices if len(choices) > 1 else (), left_out),
         of_question={"doc": sample.doc, **filled(messages=before)},
         of_answer=further,
     )
@@ -226,7 +256,12 @@ def _choices(requests: Sequence[tuple[str, object]]) -> tuple[str, list[str]]:
 
 
 def _chosen(choices: Sequence[str], likelihoods: Sequence[float], replies: Sequence[Any]) -> str | None:
-    """Return the choice of the highest log-likelihood; a single one where greedy decoding gives it."""
+    """Return the choice of the highest log-likelihood; a single one where greedy decoding gives it.
+
+    Null where a log-likelihood is no number.
+    """
+    if any(map(math.isnan, likelihoods)):
+        return None
     if len(choices) > 1:
         return choices[likelihoods.index(max(likelihoods))]
     return choices[0] if str(replies[0][1]) == "True" else None

@@ -7,15 +7,15 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from dsl.errors import ArgumentError
-from dsl.messages import REDACTED, escaped, one_line, scrub, secrets_in
+from dsl.messages import REDACTED, escaped, listed, one_line, scrub, secrets_in
 from dsl.values import Language
-from xp.imports.contract import Answer, Run, Scale
+from xp.imports.contract import Answer, Run, Scale, is_unicode
 
 UNDETERMINED = "und"
 """BCP 47's code for a language that is not known: no form of results names one."""
@@ -66,10 +66,14 @@ def studies_of(runs: Sequence[Run], tool: str, languages: Sequence[str]) -> Iter
             f"`{wrong[0]}` is no language code (as `en` or `pt-BR`), and no pattern of task names (as"
             " `mgsm_{language}`)"
         )
+    for pattern in (one for one in languages if "{language}" in one):
+        if not any(_in_pattern(pattern, run.task) for run in runs):
+            tasks_found = listed(sorted({run.task for run in runs}), 6)
+            raise ArgumentError(f"`{pattern}` is the name of no task here. There are: {tasks_found}")
     tasks: dict[str, list[tuple[Run, str]]] = defaultdict(list)
     for run in runs:
         task, language = _placed(run, languages)
-        tasks[task].append((run, language))
+        tasks[task].append((_of_whole_characters(run), language))
     names = _names(tasks)
     for task, found in tasks.items():
         yield _study(names[task], tool, _cells(found))
@@ -79,13 +83,19 @@ def _placed(run: Run, languages: Sequence[str]) -> tuple[str, str]:
     """Return the data set of a run, and its language: by a pattern, by its file, or as said of all."""
     task = run.task
     for pattern in languages:
-        before, _, after = pattern.partition("{language}")
-        found = re.fullmatch(rf"{re.escape(before)}([A-Za-z]{{2,3}}(?:[_-]\w+)*){re.escape(after)}", task)
-        if "{language}" in pattern and found and _is_language(code := found[1].replace("_", "-")):
-            return f"{before}{after}".strip("_-. ") or task, code
+        if (code := _in_pattern(pattern, task)) is not None:
+            return pattern.replace("{language}", "", 1).strip("_-. ") or task, code
     if _is_language(named := run.language.replace("_", "-")):
         return task, named
     return task, next((one for one in languages if "{language}" not in one), UNDETERMINED)
+
+
+def _in_pattern(pattern: str, task: str) -> str | None:
+    """Return the language that a task's name has in the place of `{language}`."""
+    before, placeholder, after = pattern.partition("{language}")
+    found = re.fullmatch(rf"{re.escape(before)}([A-Za-z]{{2,3}}(?:[_-]\w+)*){re.escape(after)}", task)
+    code = found[1].replace("_", "-") if placeholder and found else ""
+    return code if _is_language(code) else None
 
 
 def _is_language(code: str) -> bool:
@@ -93,6 +103,24 @@ def _is_language(code: str) -> bool:
         return bool(_LANGUAGE.validate_python(code))
     except ValidationError:
         return False
+
+
+def _of_whole_characters(run: Run) -> Run:
+    """Leave out questions and accepted answers with half a character, which no file of text holds."""
+    left_out = Counter(run.left_out)
+    answers: list[Answer] = []
+    for answer in run.answers:
+        accepted = tuple(filter(is_unicode, answer.answers))
+        left_out["accepted answers with half a character"] += len(answer.answers) - len(accepted)
+        if is_unicode(answer.instruction):
+            answers.append(answer if accepted == answer.answers else replace(answer, answers=accepted))
+        else:
+            left_out["questions with half a character"] += 1
+    if not answers:
+        raise ArgumentError(
+            f"{one_line(run.source)}: no question of it is whole text: there is nothing to import"
+        )
+    return replace(run, answers=tuple(answers), left_out=left_out)
 
 
 def _cells(found: Sequence[tuple[Run, str]]) -> list[_Cell]:
@@ -182,11 +210,7 @@ def _lines(rows: Iterable[Mapping[str, object]]) -> str:
 def _json(value: object) -> str:
     """JSON as a person reads it; half of a surrogate pair, which UTF-8 lacks, keeps its escape."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value)
-    return text
+    return text if is_unicode(text) else json.dumps(value)
 
 
 # ---------------------------------------------------------------- the spec

@@ -188,6 +188,30 @@ def test_of_several_epochs_the_first_counts_wherever_it_stands(tmp_path: Path) -
     assert rows(tmp_path / "out" / ANSWERS)[0]["response"] == "Rome."
 
 
+def test_two_samples_under_one_id_in_one_epoch_are_refused(tmp_path: Path) -> None:
+    other = {"id": "1", "input": "Another question?"}
+    path = _changed(
+        tmp_path,
+        lambda log: log["samples"].__setitem__(
+            slice(2), [log["samples"][0] | {"id": 1}, log["samples"][1] | other]
+        ),
+    )
+    with pytest.raises(ArgumentError, match="two samples of epoch 1 have the id `1`"):
+        imported("inspect", [path], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("value", "score"),
+    [("0.8", 0.8), ("True", 1.0), ("No", 0.0), ("C", 1.0), ("c", None), ("nan", None), ("8 of 10", None)],
+)
+def test_scores_in_words_and_digits_are_read_as_inspect_reads_them(
+    value: str, score: float | None, tmp_path: Path
+) -> None:
+    path = _changed(tmp_path, lambda log: log["samples"][0].update(scores={"mine": {"value": value}}))
+    imported("inspect", [path], tmp_path / "out")
+    assert rows(tmp_path / "out" / ANSWERS)[0]["scores"].get("mine") == score
+
+
 def _no_zip(path: Path) -> None:
     path.write_text("root:x:0", "utf-8")
 

@@ -187,6 +187,7 @@ def test_a_prompt_that_is_no_chat_is_kept_as_its_json(chat: object, tmp_path: Pa
         (r"['\d']x", [r"['\d']x"]),
         ("__import__('os')", ["__import__('os')"]),
         (4, ["4"]),
+        ([4, 5.0, 0.5], ["4", "5", "0.5"]),
     ],
 )
 def test_several_targets_are_read_as_they_are_written(
@@ -194,6 +195,61 @@ def test_several_targets_are_read_as_they_are_written(
 ) -> None:
     imported("lm-eval", [_samples(tmp_path, TEXT | {"target": target})], tmp_path / "out")
     assert rows(tmp_path / "out/sums/questions_und.jsonl")[0]["answers"] == answers
+
+
+@pytest.mark.parametrize("target", [None, {"x": 1}, [["a"]], True, float("nan")])
+def test_a_target_that_is_no_text_is_no_accepted_answer_and_counted(target: object, tmp_path: Path) -> None:
+    (study,) = imported("lm-eval", [_samples(tmp_path, TEXT | {"target": target})], tmp_path / "out")
+    assert "1 × targets that are no text" in study.left_out
+    assert rows(tmp_path / "out/sums/questions_und.jsonl")[0].get("answers", []) == []
+
+
+def test_half_a_character_in_a_question_leaves_it_out_and_the_study_is_read(tmp_path: Path) -> None:
+    cut = {"gen_args_0": {"arg_0": "2 + 2? \ud83d", "arg_1": {}}}
+    path = _samples(tmp_path, TEXT | {"target": ["4", "\ud83d"]}, TEXT | {"doc_id": 4, "arguments": cut})
+    (study,) = imported("lm-eval", [path], tmp_path / "out", "en")
+    assert {"1 × targets that are no text", "1 × questions with half a character"} <= {*study.left_out}
+    assert is_read_without_a_warning(tmp_path / "out/sums.yaml")
+    assert [row["answers"] for row in rows(tmp_path / "out/sums/questions_en.jsonl")] == [["4"]]
+
+
+def test_a_reply_that_is_null_is_a_missing_answer(tmp_path: Path) -> None:
+    path = _samples(tmp_path, TEXT, TEXT | {"doc_id": 4, "resps": [[None]], "exact_match": 0.0})
+    (study,) = imported("lm-eval", [path], tmp_path / "out", "en")
+    assert "1 × replies that are null: these answers are missing" in study.left_out
+    assert [row["response"] for row in rows(tmp_path / "out/sums/recorded/en/org__model.jsonl")] == [
+        "4",
+        None,
+    ]
+
+
+def test_a_log_likelihood_that_is_no_number_makes_no_choice(tmp_path: Path) -> None:
+    sample = _choice(["Q:"] * 2, [" a", " b"], [-2, float("nan")])
+    (study,) = imported("lm-eval", [_samples(tmp_path, sample)], tmp_path / "out")
+    assert "1 × log-likelihoods that are no number: these answers are missing" in study.left_out
+    assert rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")[0]["response"] is None
+
+
+def test_a_score_behind_another_filter_is_of_the_same_reply(tmp_path: Path) -> None:
+    other = TEXT | {"filter": "last", "resps": [["5"]], "exact_match": 0.0}
+    (study,) = imported("lm-eval", [_samples(tmp_path, TEXT, other)], tmp_path / "out")
+    assert "1 × scores behind another filter that are of another reply" in study.left_out
+    (row,) = rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")
+    assert row["scores"] == {"exact_match": 1.0}
+
+
+def test_another_document_under_the_same_id_is_refused(tmp_path: Path) -> None:
+    path = _samples(tmp_path, TEXT, TEXT | {"doc": {"question": "3 + 3?"}})
+    with pytest.raises(ArgumentError, match=":2: another document than before has the `doc_id` `3`"):
+        imported("lm-eval", [path], tmp_path / "out")
+
+
+def test_a_pattern_that_no_task_has_is_refused_and_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = _samples(tmp_path, TEXT)
+    with pytest.raises(ArgumentError, match=r"_{language}` is the name of no task here. There are: `sums`"):
+        imported("lm-eval", [path], tmp_path / "out", "mgsm_{language}")
+    (study,) = imported("lm-eval", [path, path.parent, path], tmp_path / "out")
+    assert study.n_answers == 1
 
 
 def test_several_right_choices_are_all_accepted(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dsl.checks.load import load
 from dsl.errors import ArgumentError
 from dsl.yaml.document import parse_yaml
 from tests.xp.imports.imported import RESULTS, SAMPLES, imported, rows
-from xp.imports.contract import Answer, Run
+from xp.imports.contract import Answer, Run, is_unicode
 from xp.imports.studies import ImportedStudy, studies_of
 
 
@@ -102,8 +102,8 @@ def test_a_language_that_is_none_is_refused(language: str) -> None:
     [("mgsm_fr", "mgsm", "fr"), ("mgsm_fra_Latn", "mgsm", "fra-Latn"), ("mgsm_direct", "mgsm_direct", "en")],
 )
 def test_a_pattern_reads_languages_out_of_names(task: str, name: str, language: str) -> None:
-    study = _only(_run(task=task), languages=("mgsm_{language}", "en"))
-    assert f"{name}/questions_{language}.jsonl" in study.files
+    studies = studies_of([_run(task=task), _run(task="mgsm_de")], "lm-eval", ("mgsm_{language}", "en"))
+    assert f"{name}/questions_{language}.jsonl" in {path for study in studies for path in study.files}
 
 
 def test_a_language_that_nothing_names_is_undetermined_and_said_to_be_so(tmp_path: Path) -> None:
@@ -165,6 +165,10 @@ def test_any_name_and_text_gives_a_valid_spec_and_files_below_the_folder(
         Run(said, task, model, (Answer(said, said, said, {score: 1.0}, (said,)),), settings={said: said})
         for model in models
     ]
+    if not is_unicode(said):
+        with pytest.raises(ArgumentError, match="no question of it is whole text"):
+            _only(*runs)
+        return
     study = _only(*runs)
     parse_yaml(study.files[f"{study.name}.yaml"], "spec.yaml")
     assert len(
