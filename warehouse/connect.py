@@ -118,7 +118,7 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     sync(aside)
     if path.is_dir():
         set_aside(path)
-    _log_of(path).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
+    _clear(_log_of(path))  # or DuckDB would play the old one's last changes into the new one
     aside.replace(path)
     sync(path.parent)
 
@@ -126,9 +126,8 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
 def set_aside(path: Path) -> Path:
     """Move an unreadable warehouse out of the way, over one moved before, and return its new path."""
     moved = path.with_name(f"{path.name}.unreadable")
-    if moved.is_dir():
-        shutil.rmtree(moved)
-    _log_of(path).unlink(missing_ok=True)
+    for one in (moved, _log_of(path)):
+        _clear(one)
     path.replace(moved)
     return moved
 
@@ -137,8 +136,16 @@ def remove(path: Path) -> None:
     """Remove a database, then its log: a log alone is not read. A DuckLake stays, to be made again."""
     if is_lake(path):
         return
-    for file in (path, _log_of(path)):
-        file.unlink(missing_ok=True)
+    for one in (path, _log_of(path)):
+        _clear(one)
+
+
+def _clear(path: Path) -> None:
+    """Delete what is at a path: a file, a link, or a folder that somebody put there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:

@@ -215,11 +215,16 @@ def _answers(
     keys = {one.item: recorded.key(one.item, one.instruction) for one in examples}
     if doubled := [item for item, one in found.items() if len(one.answers) > 1]:
         n = f"{len(doubled)} of {len(found)} items of {asked_of}"
-        yield Fault(
-            at,
-            f"{n} have several answers that differ in {file}, and none is taken: {_keys(doubled)}",
-            "warning",
-        )
+        why = f"{n} have several answers that differ in {file}, and none is taken: {_keys(doubled)}"
+        if len(doubled) < len(found):
+            yield Fault(at, why, "warning")
+        else:
+            yield Fault(
+                at,
+                f"{why}. Name the column that says whose they are beside the path, as `where: {{model:"
+                ' "{model}"}`',
+            )
+            return
     matched = [item for item, one in found.items() if one.rows]
     if matched and not any(one.answers for one in found.values()):
         why = found[matched[0]].rows[0].missing
@@ -251,6 +256,12 @@ def _verdicts(
     silent = {one.row: one.missing for one in read if one.missing}
     known = {one.aspect for one in read if not one.is_unread}
     unread = {one.aspect: one.missing for one in reversed(read) if one.aspect not in known}
+    if here.columns.aspect is not None and read:
+        there = list(dict.fromkeys(one.aspect for one in read))
+        for aspect in here.verdict_aspects():
+            if aspect not in there:
+                why = f"no row of {file} has the aspect `{aspect}`. {suggest(aspect, there)}"
+                yield Fault((*at[:-2], "aspects"), why)
     for aspect, why in unread.items():
         on = f" on `{aspect}`" if aspect else ""
         yield Fault(at, f"no verdict{on} of {found.n_rows} rows of {file} can be read: {why}")

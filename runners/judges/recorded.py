@@ -1,7 +1,7 @@
 """`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import fmean
+from statistics import mean
 
 from dsl.data.records import Example, Verdict
 from dsl.judges._verdict_file import Given
@@ -60,7 +60,7 @@ def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Setti
     if not scores:
         why = next((why for _, why, _ in found if why), "no score")
         return answer.unscored(aspect, f"{why} in {named}", **details)
-    return answer.scored(aspect, fmean(score for _, score in scores), **details)
+    return answer.scored(aspect, mean(score for _, score in scores), **details)
 
 
 def _read(row: Given, aspect: str, settings: Settings) -> tuple[float | None, str | None, str | None]:

@@ -142,13 +142,17 @@ class Store:
             if folder.exists():
                 shutil.rmtree(folder)
             finished.rename(folder)
+        elif os.path.lexists(finished):  # a file, or a link that leads nowhere
+            self.set_aside(step_id)
 
     def set_aside(self, step_id: StepId) -> Path:
         """Move a damaged step out of the way, so that none of its rows are reused. Returns its new folder."""
         kept = self.root / "damaged" / step_id
         kept.parent.mkdir(exist_ok=True)
-        if kept.is_dir():
+        if kept.is_dir() and not kept.is_symlink():
             shutil.rmtree(kept)
+        else:
+            kept.unlink(missing_ok=True)
         self.step_folder(step_id).replace(kept)
         return kept
 

@@ -299,6 +299,7 @@ def test_an_unreadable_warehouse_is_moved_aside_and_made_again_from_the_files(
     maker.study()
     rebuild(maker.folder)
     path = maker.folder / WAREHOUSE
+    path.with_name(f"{WAREHOUSE}.unreadable").write_text("moved aside before")
     damage(path)
     with pytest.raises(WarehouseError, match=r"`xp apply` on a spec or `xp rebuild` makes it again"):
         run(path, "from completions", "csv", io.BytesIO())
@@ -316,5 +317,9 @@ def test_a_new_warehouse_is_whole_or_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / f"{WAREHOUSE}.new").write_bytes(b"left by a kill")
     (tmp_path / f"{WAREHOUSE}.wal").write_bytes(b"left by a warehouse that was deleted")
+    connect(path).close()
+    path.unlink()
+    for name in ("new", "wal"):
+        (tmp_path / f"{WAREHOUSE}.{name}").mkdir()
     connect(path).close()
     assert [file.name for file in tmp_path.iterdir()] == [WAREHOUSE]

@@ -179,6 +179,25 @@ def test_answers_that_differ_are_counted(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_which_every_item_has_several_answers_is_an_error(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": text} for i in range(8) for text in "xy"])
+    (error,), warnings = found(study(tmp_path))
+    assert error.startswith("8 of 8 items of `asked` in `en` have several answers that differ in a.jsonl")
+    assert error.endswith('beside the path, as `where: {model: "{model}"}`')
+    assert warnings == []
+
+
+def test_an_aspect_that_no_verdict_has_is_an_error(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    rows = [{"id": f"q{i}", "o": "x", "s": 1, "k": k} for i in range(8) for k in ("helpfull", "clear")]
+    rows_in(tmp_path / "v.jsonl", rows)
+    columns = "score: s, aspect: k}, aspects: [clear, helpful"
+    spec = study(tmp_path, more=VERDICTS.replace("score: s}", columns + "]"))
+    (error,), warnings = found(spec)
+    assert error.startswith("no row of v.jsonl has the aspect `helpful`. Did you mean `helpfull`?")
+    assert warnings == []
+
+
 def test_a_path_alone_and_a_model_s_full_name_are_told_what_to_write(tmp_path: Path) -> None:
     rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
     (error,), _ = found(study(tmp_path, '"a = b.jsonl"'))

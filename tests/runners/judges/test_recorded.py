@@ -146,12 +146,15 @@ def test_several_verdicts_on_an_answer_are_averaged_and_each_is_kept(tmp_path: P
         {"id": "b", "s": "5.0"},
         {"id": "b", "s": None},
         {"id": "c", "s": 2},
+        {"id": "d", "s": 1e308},
+        {"id": "d", "s": 1e308},
     ]
     judge = settings(tmp_path, rows, columns={"item": "id", "score": "s"})
-    a, b, c = verdicts(judge, of_item("a"), of_item("b"), of_item("c"))
+    a, b, c, d = verdicts(judge, of_item("a"), of_item("b"), of_item("c"), of_item("d"))
     assert (a.score, a.parts) == (3.5, {"row 1": 3, "row 2": 4})
     assert (b.score, b.parts) == (5, {"row 4": 5, "row 5": 5})
     assert (c.score, c.parts) == (2, None)
+    assert d.score == 1e308
 
 
 def test_two_replies_of_one_score_agree_whatever_their_words(tmp_path: Path) -> None:

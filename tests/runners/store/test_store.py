@@ -2,6 +2,7 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,17 @@ def test_a_reopened_step_is_not_done_and_keeps_its_rows(tmp_path: Path) -> None:
     assert (store.unfinished_folder(ID) / "examples.jsonl").exists()
     finish(store)
     assert store.done() == {ID}
+
+
+def test_what_is_no_folder_in_a_step_s_place_is_moved_aside_by_its_attempt(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for _ in range(2):  # what was moved aside before is replaced
+        store.steps.mkdir(exist_ok=True)
+        shutil.rmtree(store.step_folder(ID), ignore_errors=True)
+        store.step_folder(ID).symlink_to(tmp_path / "nowhere")
+        finish(store)
+        assert store.done() == {ID}
+        assert (tmp_path / "damaged" / ID).is_symlink()
 
 
 def test_reopening_what_is_not_finished_changes_nothing(tmp_path: Path) -> None:
