@@ -27,7 +27,11 @@ def query(
     format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Query the warehouse in SQL, read-only."""
+    """Query the warehouse in SQL, read-only.
+
+    CSV and JSON hold values as they are, for programs: a spreadsheet takes a text that begins with `=` for a
+    formula. `xp sample` writes CSV for spreadsheets.
+    """
     from warehouse.query import run
     from xp.studies import warehouse_of
 
