@@ -24,7 +24,7 @@ from warehouse.charts.theme import (
     scale_of,
     score_axis,
 )
-from warehouse.migrate import view_files
+from warehouse.relations import view_files
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(
