@@ -44,7 +44,7 @@ def _both(folder: Path, *, turned: bool) -> tuple[float, float]:
     folder.mkdir()
     spec, store = study.written(folder, {"sft": METHOD}), folder / "store"
     (job,) = study.jobs(spec, store, folder)
-    seconds = _side_by_side([study.apply(spec, store, "sft"), study.script(job)], turned=turned)
+    seconds = _seconds_at_once([study.apply(spec, store, "sft"), study.script(job)], turned=turned)
     (losses,) = study.losses(store, "sft").values()
     expected = study.losses_of_script(job)
     assert len(losses) == len(expected) == METHOD["training"]["max_steps"]
@@ -55,7 +55,7 @@ def _both(folder: Path, *, turned: bool) -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def _side_by_side(commands: Sequence[Sequence[str]], *, turned: bool) -> list[float]:
+def _seconds_at_once(commands: Sequence[Sequence[str]], *, turned: bool) -> list[float]:
     """Seconds of each, all run at once, each on a core of its own."""
     cores = sorted(os.sched_getaffinity(0))[: len(commands)]
     began = time.perf_counter()

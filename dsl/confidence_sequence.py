@@ -5,15 +5,21 @@ betting", JRSS B 86:1–27 (arXiv 2010.09686), with predictable plug-in bets. Tw
 unit each. One bets that the mean is above m, one that it is below; if it is m, neither expects to gain, and
 by Ville's inequality the chance that one of them ever holds 1/α is at most α. This holds at any number of
 observations, chosen in whatever way by those before.
+
+NumPy is imported inside functions, so that a plan is made without it.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+    Floats = NDArray[np.float64]
 
 ALPHA = 0.05
 """Level that the bets are made for. An interval at any other level is valid too, and a little wider than it
@@ -43,6 +49,8 @@ class ConfidenceSequence:
         Raises:
             ValueError: a value is out of bounds.
         """
+        import numpy as np
+
         found = np.asarray(values, dtype=np.float64)
         self._low, self._width = low, high - low
         shares: Floats = (found - low) / self._width
@@ -55,6 +63,8 @@ class ConfidenceSequence:
 
     def e_values(self, mean: float) -> Floats:
         """Return the e-value against a mean after each observation, shape (n,)."""
+        import numpy as np
+
         m = (mean - self._low) / self._width
         return np.exp(np.minimum(np.maximum(self._log_above(m), self._log_below(m)), 700.0)) / 2
 
@@ -68,6 +78,8 @@ class ConfidenceSequence:
 
     def interval(self, alpha: float = ALPHA) -> tuple[float, float]:
         """Return the interval at confidence 1 − alpha; the bounds of the values where nothing is known."""
+        import numpy as np
+
         if not len(self):
             return self._low, self._low + self._width
         most, centre = float(np.log(2 / alpha)), float(self._x.mean())
@@ -78,16 +90,22 @@ class ConfidenceSequence:
 
     def _log_above(self, m: float) -> Floats:
         """Logarithm of the capital, from 1, of bets that the mean is above m."""
+        import numpy as np
+
         bets = np.minimum(self._bets, _MOST / m) if m > 0 else self._bets
         return np.cumsum(np.log1p(bets * (self._x - m)))
 
     def _log_below(self, m: float) -> Floats:
+        import numpy as np
+
         bets = np.minimum(self._bets, _MOST / (1 - m)) if m < 1 else self._bets
         return np.cumsum(np.log1p(-bets * (self._x - m)))
 
     @cached_property
     def _bets(self) -> Floats:
         """Predictable plug-in bets, each by the observations before it."""
+        import numpy as np
+
         n = len(self)
         t = np.arange(1, n + 1)
         means = (0.5 + np.cumsum(self._x)) / (t + 1)

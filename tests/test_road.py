@@ -13,7 +13,7 @@ import yaml
 
 from tests.xp import commands
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,7 @@ from dsl.data.warehouse_address import WAREHOUSE, warehouse_in
 from warehouse.connect import attach, connect
 from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
-from warehouse.query import fetch
-from warehouse.statements import HERE
+from warehouse.statements import HERE, fetch
 
 DECIMALS = 6
 """Digits by which computed numbers are compared. DuckDB adds in parallel, in whatever order: last digits

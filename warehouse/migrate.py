@@ -15,51 +15,12 @@ import duckdb
 from dsl.data.warehouse_address import is_lake
 from dsl.errors import WarehouseError
 from warehouse.ducklake import UNFINISHED, without_keys
-from warehouse.statements import HERE, comments_of, run_file, transaction
-
-COMPUTED_IN_PYTHON = (
-    "paired_scores",
-    "contrast_tests",
-    "contrasts_beside_people",
-    "language_gaps",
-    "method_strengths",
-    "size_trends",
-)
-"""Tables of the statistics that SQL alone does not compute."""
-
+from warehouse.relations import described, schema_files, table_files, view_files, views_of
+from warehouse.statements import HERE, run_file, transaction
 
 BUNDLED = "bundled"
 """The mark of a warehouse that was read from a bundle: its tables and views are those of the code that wrote
 it."""
-
-
-def schema_files() -> tuple[Path, ...]:
-    """Return the files of tables that are loaded or computed in Python."""
-    return tuple(sorted((HERE / "schema").glob("*.sql")))
-
-
-def view_files() -> tuple[Path, ...]:
-    """Return the views, one file each, in an order in which they can be made."""
-    return (*_views("base"), *_views("marts"))
-
-
-def table_files() -> tuple[Path, ...]:
-    """Return the views that are materialised, each as a table of the file's name."""
-    return _views("tables")
-
-
-def computed_tables() -> tuple[str, ...]:
-    """Return the names of all tables that are computed after loading."""
-    return (*COMPUTED_IN_PYTHON, *(file.stem for file in table_files()))
-
-
-def described() -> dict[str, dict[str, str]]:
-    """Return every table and view with its comment, by kind: `marts`, `base`, `tables`, `schema`."""
-    files = {kind: _views(kind) for kind in ("marts", "base", "tables")} | {"schema": schema_files()}
-    return {
-        kind: {name: text for file in found for name, text in comments_of(file).items()}
-        for kind, found in files.items()
-    }
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, is_new: bool = False) -> None:
@@ -125,7 +86,7 @@ def digests(read: Callable[[Path], str] = _text) -> dict[str, str]:
     parts = {
         "schema": schema_files(),
         "views": [HERE / "statistics" / "macros.sql", *view_files()],
-        "computed": [*statistics, *_views("base"), *table_files()],
+        "computed": [*statistics, *views_of("base"), *table_files()],
     }
     return {
         part: hashlib.sha256("\0".join(f"{file.name}\0{read(file)}" for file in files).encode()).hexdigest()
@@ -136,10 +97,6 @@ def digests(read: Callable[[Path], str] = _text) -> dict[str, str]:
 _digests = cache(digests)
 
 
-def _views(folder: str) -> tuple[Path, ...]:
-    return tuple(sorted((HERE / "views" / folder).glob("*.sql")))
-
-
 def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> None:
     """Replace all views and macros and, if asked, the materialised tables by empty ones."""
     views = connection.execute(
@@ -148,12 +105,12 @@ def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> Non
     for (name,) in views:
         connection.execute(f'drop view "{name}"')
     run_file(connection, HERE / "statistics" / "macros.sql")
-    for file in _views("base"):
+    for file in views_of("base"):
         connection.execute(f'create view "{file.stem}" as {_text(file)}')
     for file in table_files() if with_tables else ():
         connection.execute(f'drop table if exists "{file.stem}"')
         connection.execute(f'create table "{file.stem}" as from ({_text(file)}) limit 0')
-    for file in _views("marts"):
+    for file in views_of("marts"):
         connection.execute(f'create view "{file.stem}" as {_text(file)}')
     for kind, found in described().items():
         what = "view" if kind in ("marts", "base") else "table"

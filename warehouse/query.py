@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, cast
@@ -11,7 +11,7 @@ import duckdb
 
 from dsl.errors import ArgumentError, WarehouseError
 from warehouse.connect import connect
-from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
+from warehouse.errors import MADE_AGAIN, is_unreadable
 from warehouse.query_formats import Rows, as_csv, as_json, as_plain, as_table
 
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.PRAGMA}
@@ -78,16 +78,6 @@ def frame(path: Path, sql: str, library: Library) -> Any:
         ) from error
     table = _found(path, sql, _as_arrow)
     return table.to_pandas() if library == "pandas" else found.from_arrow(table)
-
-
-def fetch(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
-) -> list[dict[str, Any]]:
-    """Run a query and return its rows as mappings. Raises WarehouseError."""
-    with duckdb_errors("the warehouse"):
-        found = connection.execute(sql, parameters)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def first_rows(

@@ -47,14 +47,14 @@ class StepCost:
 
 def step_costs(connection: "duckdb.DuckDBPyConnection") -> list[StepCost]:
     """Return the cost of finished steps, of a kind and model at most 500."""
-    from warehouse.query import fetch
+    from warehouse.statements import fetch
 
     return [StepCost(**row) for row in fetch(connection, (HERE / "rates.sql").read_text("utf-8"))]
 
 
 def bytes_per_token(connection: "duckdb.DuckDBPyConnection") -> dict[str, float]:
     """Return, by the name of a model, UTF-8 bytes of a prompt's token."""
-    from warehouse.query import fetch
+    from warehouse.statements import fetch
 
     found = fetch(connection, (HERE / "prompt_bytes.sql").read_text("utf-8"))
     return {row["model"]: row["n_bytes"] / row["n_tokens"] for row in found}
@@ -70,7 +70,7 @@ class StepUsage:
 
 def step_usage(connection: "duckdb.DuckDBPyConnection") -> dict[str, StepUsage]:
     """Return the tokens and dollars of every finished step that answers or judges."""
-    from warehouse.query import fetch
+    from warehouse.statements import fetch
 
     found = fetch(
         connection,

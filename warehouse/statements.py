@@ -1,11 +1,14 @@
-"""SQL files run on a connection, and transactions around them."""
+"""Statements run on a connection: SQL files, queries for their rows, and transactions around them."""
 
 import contextlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
+
+from warehouse.errors import duckdb_errors
 
 HERE = Path(__file__).parent
 
@@ -26,6 +29,16 @@ def run_file(connection: duckdb.DuckDBPyConnection, file: Path, **parameters: ob
     """Run the statements of an SQL file, each with those of the parameters that it names."""
     for statement in connection.extract_statements(file.read_text("utf-8")):
         connection.execute(statement, {name: parameters[name] for name in statement.named_parameters})
+
+
+def fetch(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> list[dict[str, Any]]:
+    """Run a query and return its rows as mappings. Raises WarehouseError."""
+    with duckdb_errors("the warehouse"):
+        found = connection.execute(sql, parameters)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def comments_of(file: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ from warehouse.connect import STORAGE_VERSION, WAREHOUSE, connect, half_of_memor
 from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
 from warehouse.migrate import BUNDLED
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.derived import (
     BundleLock,
     Files,

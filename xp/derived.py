@@ -15,11 +15,11 @@ from pydantic import ConfigDict
 from dsl.errors import WarehouseError
 from dsl.values import Name, StepId, Value
 from warehouse.connect import memory_limit
-from warehouse.migrate import computed_tables, digests, migrate, view_files
-from warehouse.query import fetch
+from warehouse.migrate import digests, migrate
+from warehouse.relations import computed_tables, view_files
 from warehouse.report.page import as_html
 from warehouse.report.reading import read_from, views_in
-from warehouse.statements import HERE, run_file
+from warehouse.statements import HERE, fetch, run_file
 from warehouse.statistics.refresh import refresh_stale
 
 Files = dict[str, bytes]

@@ -15,7 +15,7 @@ from dsl.messages import one_line
 from runners.store.store import Store
 from warehouse.connect import connect
 from warehouse.load import load_store
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.sampling import ASKED, NAME, SHOWN, answers_of, unguarded
 
 _DELIMITERS = ",;\t"

@@ -10,7 +10,7 @@ from dsl.steps.training_steps import TuningStep
 from dsl.values import StepId
 from runners.store.store import Store, read_step
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 Row = dict[str, Any]
 

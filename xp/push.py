@@ -19,7 +19,7 @@ from dsl.values import StepId
 from runners.store.digests import Damaged
 from runners.store.store import Store, read_step
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.model_card import Card
 from xp.render.card import base_name, card_as_markdown
 from xp.studies import checks_of

@@ -19,7 +19,7 @@ from dsl.data.records import Draw
 from dsl.errors import ArgumentError
 from dsl.messages import suggest
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 SHOWN = ("answer_id", "language", "instruction", "answer", "reference", "comment", "drawn")
 """The columns of a sample beside the scores, which annotators fill in; `drawn` is how the answer was."""

@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 from dsl.errors import ArgumentError
 from dsl.messages import suggest
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.render.answers import answer_as_text
 
 WORDS = ("dataset", "language", "model", "method", "train_languages", "seed")

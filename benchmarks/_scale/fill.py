@@ -10,7 +10,7 @@ from benchmarks._scale.study import Shape, settings_of
 from dsl.plan.study import Study
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_study
-from warehouse.migrate import computed_tables
+from warehouse.relations import computed_tables
 from warehouse.statements import HERE, run_file, transaction
 from warehouse.statistics.refresh import refresh_study
 

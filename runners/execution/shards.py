@@ -4,7 +4,7 @@
     included <step_id>.tmp/shards/<start>-<stop>/       finished: rows and `outcome.json`
 
 Rows are values, so they are put together by copying them. The shards of a killed attempt stay: whoever makes
-the step next, in shards of any size or in one piece, takes their rows over.
+the step next, in shards of any size or in one piece, reuses their rows.
 """
 
 import shutil

@@ -60,7 +60,7 @@ class Bucket:
         """Read a small object; None where there is none."""
         import obstore
 
-        with self._told():
+        with self._in_our_words():
             try:
                 found = obstore.get(self._objects, path)
             except FileNotFoundError:
@@ -73,7 +73,7 @@ class Bucket:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        with self._told():
+        with self._in_our_words():
             try:
                 return obstore.put(self._objects, path, content, mode="create")["e_tag"] or ""
             except AlreadyExistsError:
@@ -87,7 +87,7 @@ class Bucket:
         import obstore
         from obstore.exceptions import PreconditionError
 
-        with self._told():
+        with self._in_our_words():
             try:
                 mode = cast("Any", {"e_tag": version})
                 return obstore.put(self._objects, path, content, mode=mode)["e_tag"] or ""
@@ -98,14 +98,14 @@ class Bucket:
         """Delete an object, if it is there."""
         import obstore
 
-        with self._told(), contextlib.suppress(FileNotFoundError):
+        with self._in_our_words(), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._objects, path)
 
     def names(self, folder: str) -> list[str]:
         """List the objects below a folder, by their paths in it."""
         import obstore
 
-        with self._told():
+        with self._in_our_words():
             parts = cast("Any", obstore).list(self._objects, folder)
             found = [str(meta["path"]) for part in parts for meta in part]
         return sorted(path.removeprefix(f"{folder}/") for path in found)
@@ -115,7 +115,7 @@ class Bucket:
         import obstore
 
         part = max(_PART, file.stat().st_size // _MOST_PARTS)
-        with self._told():
+        with self._in_our_words():
             obstore.put(self._objects, path, file, chunk_size=part, max_concurrency=4)
 
     def fetch(self, path: str, file: Path, n_bytes: int) -> bool:
@@ -128,7 +128,7 @@ class Bucket:
         with file.open("wb") as written:
             for start in range(0, n_bytes, _PART):
                 length = min(_PART, n_bytes - start)
-                with self._told():
+                with self._in_our_words():
                     try:
                         part = bytes(obstore.get_range(self._objects, path, start=start, length=length))
                     except FileNotFoundError:
@@ -164,7 +164,7 @@ class Bucket:
         return told + datetime.timedelta(seconds=time.monotonic() - at)
 
     @contextlib.contextmanager
-    def _told(self) -> Generator[None]:
+    def _in_our_words(self) -> Generator[None]:
         """Tell errors in sentences of ours: a server's own words may quote the key."""
         from obstore.exceptions import BaseError
 

@@ -1,5 +1,5 @@
-"""Every command in the pages: its options are known; what can be run on the README's ten-line study is
-run."""
+"""Every command in the pages: its options are known; what can be run on the README's ten-line study is run,
+with what the page leaves to its reader put in."""
 
 import csv
 import glob
@@ -60,15 +60,60 @@ def _parts(command: str) -> tuple[Any, Sequence[str]]:
     )
 
 
-def _can_be_run(command: str) -> bool:
-    """Return True for what names all that it needs, and no word in capitals or dots to be replaced."""
-    asked, words = _parts(command)
-    if asked is XP or any(word.isupper() or word == "…" for word in words):
-        return False
-    try:
-        asked.make_context(asked.name, list(words))
-    except TyperException:
-        return False
+IN_PLACE_OF = {
+    "A": "mine",
+    "B": "second",
+    "BUNDLE": "bundled.zip",
+    "COMMAND": "plan",
+    "FILE": "study.yaml",
+    "PATH": "other",
+    "SPEC": "study.yaml",
+    "STORE": "other",
+    "…": "select 1",
+}
+"""Words that a page leaves to its reader -> those of the ten-line study. `other` is a copy of its store, and
+`second` the study under another name."""
+
+IN_FULL = {
+    "xp bundle --no-adapters": "xp bundle --no-adapters study.yaml again.zip",
+    "xp export --format": "xp export --format parquet study.yaml",
+    "xp init --languages": "xp init --languages en",
+    "xp plan --out": "xp plan --out plan.json study.yaml",
+    "xp rebuild --bundle": "xp rebuild --bundle bundled.zip --store of_a_bundle",
+}
+"""Commands with an option that is named without its value."""
+
+NOT_RUN = (
+    "xp view",  # serves until Ctrl-C
+    "xp push",  # takes the weights of a training
+    "xp apply --share",  # a bucket
+    "xp rebuild --warehouse",  # a server of PostgreSQL
+    "xp show CELL --tokens",  # weights
+    "xp --install-completion",  # changes the shell of whoever runs it
+    "xp import",  # files of other tools, as the page on exchange has them
+)
+
+
+def _completed(command: str) -> str | None:
+    """Return a command as it can be run on the ten-line study: words in capitals and dots replaced, the study
+    put where a spec is missing. None for the bare name of a command that needs more, and for what is not
+    run."""
+    if command in IN_FULL:
+        return IN_FULL[command]
+    if COMMANDS[command] == "exchange.md" or f"{command} ".startswith(tuple(f"{one} " for one in NOT_RUN)):
+        return None
+    words = [IN_PLACE_OF.get(word, word) for word in shlex.split(command)]
+    tries = [words] if len(words) == 2 else [words, [*words, "study.yaml"]]
+    return next((shlex.join(one) for one in tries if _is_complete(one)), None)
+
+
+def _is_complete(words: Sequence[str]) -> bool:
+    asked, rest = _parts(shlex.join(words))
+    if asked is not XP and "--help" not in rest:
+        try:
+            asked.make_context(asked.name, list(rest))
+        except TyperException:
+            return False
     return True
 
 
@@ -91,10 +136,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for command in (
             "xp apply study.yaml --yes --in-process --no-report",
+            "xp apply study.yaml --set experiment=second --yes --in-process --no-report",
             "xp sample study.yaml --output labels.csv",
+            "xp bundle study.yaml bundled.zip",
         ):
             done = _run(command)
             assert done.exit_code == 0, done.output
+        shutil.copytree(".xp", "other")
     with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
         drawn = list(csv.DictReader(file))
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
@@ -148,22 +196,17 @@ def test_the_page_on_exchange_can_be_followed(tmp_path: Path, monkeypatch: pytes
         assert done.exit_code == 0, f"{command}\n{done.output}"
 
 
-def _of_the_ten_line_study(command: str) -> bool:
-    """Return True for what ends by itself on the ten-line study: `xp view` serves until Ctrl-C, and `xp push`
-    needs a training."""
-    is_other = COMMANDS[command] == "exchange.md" or command.startswith(("xp view", "xp push"))
-    return not is_other and _can_be_run(command)
-
-
-@pytest.mark.parametrize("command", [command for command in OF_XP if _of_the_ten_line_study(command)])
+@pytest.mark.parametrize("command", [command for command in OF_XP if _completed(command)])
 def test_commands_of_the_pages_run(
     command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path if command.startswith("xp init") else study)
-    for folder in ("labels", "exported"):  # which `xp sample` and `xp export` do not overwrite
-        shutil.rmtree(study / folder, ignore_errors=True)
-    done = _run(command)
-    assert done.exit_code == 0, f"{COMMANDS[command]}\n{done.output}"
+    for name in ("labels", "exported", "of_a_bundle"):  # which commands do not overwrite
+        shutil.rmtree(study / name, ignore_errors=True)
+    completed = _completed(command)
+    assert completed is not None
+    done = _run(completed)
+    assert done.exit_code == 0, f"{COMMANDS[command]}: {completed}\n{done.output}"
 
 
 def test_make_targets_of_pages_and_continuous_integration_are_there() -> None:

@@ -18,7 +18,7 @@ from dsl.plan.diff import diff
 from runners.store.store import Store
 from tests.specs.public_data import FOLDER, needed
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.apply import apply
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"

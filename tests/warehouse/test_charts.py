@@ -24,7 +24,7 @@ from warehouse.charts.theme import (
     scale_of,
     score_axis,
 )
-from warehouse.migrate import view_files
+from warehouse.relations import view_files
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(
@@ -328,7 +328,7 @@ def test_a_chart_of_nothing_is_no_panel(name: str) -> None:
     assert chart_of(name)([], ORDER) == []
 
 
-def test_panels_and_rows_follow_the_study_and_name_what_tells_them_apart() -> None:
+def test_panels_and_rows_follow_the_study_and_name_what_they_differ_in() -> None:
     panels = chart_of("score_by_method_language")(ROWS["score_by_method_language"], ORDER)
     assert [panel.title for panel in panels] == ["fr", "en"]
     assert [value["label"] for value in values(panels[0])] == [
@@ -565,7 +565,7 @@ def test_axes_hold_every_interval_and_the_scale_of_the_judge() -> None:
     assert high == 1.0
 
 
-def test_training_languages_are_named_where_they_tell_rows_apart_and_never_where_all_share_them() -> None:
+def test_training_languages_are_named_where_rows_differ_in_them_and_never_where_all_share_them() -> None:
     row = {"method": "sft", "language": "fr", "train_languages": "en+es"}
     several = Order(("sft",), ("tiny",), ("en",), retuned=frozenset({"sft"}))
     assert label(row, several) == "sft ← en+es"

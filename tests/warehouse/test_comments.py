@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.migrate import described, schema_files, table_files, view_files
+from warehouse.relations import described, schema_files, table_files, view_files
 from warehouse.statements import comments_of
 
 

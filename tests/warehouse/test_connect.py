@@ -17,8 +17,9 @@ from tests.warehouse.reported_study import write_study
 from tests.warehouse.stores import StoreMaker, storage_version
 from warehouse.connect import WAREHOUSE, connect, made_aside
 from warehouse.load import load_store, rebuild
-from warehouse.migrate import digests, view_files
+from warehouse.migrate import digests
 from warehouse.query import run
+from warehouse.relations import view_files
 from warehouse.statements import HERE
 
 

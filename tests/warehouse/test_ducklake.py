@@ -26,8 +26,8 @@ from warehouse.connect import connect
 from warehouse.ducklake import without_keys
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store, rebuild
-from warehouse.migrate import schema_files
 from warehouse.query import run
+from warehouse.relations import schema_files
 from warehouse.report import write_report
 
 

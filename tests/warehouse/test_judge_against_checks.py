@@ -121,9 +121,7 @@ def test_a_judge_without_exception_has_no_interval(opinions: tuple[float, ...], 
     assert (row["auc"], row["standard_error"], row["ci_low"], row["ci_high"]) == (auc, 0.0, None, None)
 
 
-def test_where_all_answers_are_wrong_or_all_right_there_is_nothing_to_tell_apart(
-    maker: StoreMaker, ask: Ask
-) -> None:
+def test_where_all_answers_are_wrong_or_all_right_no_auc_is_defined(maker: StoreMaker, ask: Ask) -> None:
     answered(maker, "icl", {"a": (0.0, 3.0), "b": (0.0, 2.0)}, language="fr")
     answered(maker, "icl", {"a": (1.0, 3.0), "b": (1.0, 2.0)}, language="es")
     maker.study()

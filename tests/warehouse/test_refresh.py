@@ -12,7 +12,7 @@ from tests.warehouse.reported_study import write_study
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
-from warehouse.migrate import computed_tables
+from warehouse.relations import computed_tables
 from warehouse.statements import run_file
 from warehouse.statistics import refresh
 

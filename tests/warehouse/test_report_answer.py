@@ -267,7 +267,7 @@ def test_a_small_bound_is_not_rounded_to_zero() -> None:
     assert "0.100 [0.004, 0.206]" in differences([row], ORDER, WORDS).supported[0]
 
 
-def test_the_model_is_named_where_there_are_several_and_training_languages_where_they_tell_rows_apart() -> (
+def test_the_model_is_named_where_there_are_several_and_training_languages_where_rows_differ_in_them() -> (
     None
 ):
     several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages, retuned=frozenset({"sft"}))

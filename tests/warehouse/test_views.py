@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.migrate import computed_tables, schema_files, table_files, view_files
+from warehouse.relations import computed_tables, schema_files, table_files, view_files
 from warehouse.statements import HERE
 
 BASE = {file.stem for file in (HERE / "views" / "base").glob("*.sql")}

@@ -118,7 +118,7 @@ def test_two_studies_with_cells_in_common_make_those_once(spec: Path, alone: Pat
 
 @processes
 @pytest.mark.parametrize("at_row", [1, 6])
-def test_what_a_killed_apply_was_making_the_other_takes_over_with_its_rows(
+def test_what_a_killed_apply_was_making_the_other_makes_and_reuses_its_rows(
     spec: Path, alone: Path, tmp_path: Path, at_row: int
 ) -> None:
     store = tmp_path / "store"

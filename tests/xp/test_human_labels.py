@@ -20,7 +20,7 @@ from tests.xp import commands
 from tests.xp.test_sampling import rows_of
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.cli import app
 from xp.human_labels import Labelled, import_labels, read_labels, read_scale
 from xp.sampling import Sample, draw, unguarded, write_sample

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from tests.xp.small_study import diff_of
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
 from warehouse.report.markdown import as_markdown
 from warehouse.report.reading import read_study
+from warehouse.statements import fetch
 from xp.apply import apply
 
 STUDY = {

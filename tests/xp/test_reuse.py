@@ -68,7 +68,7 @@ def test_a_study_of_one_fingerprint_makes_again_what_other_code_made_and_then_no
     assert asked(spec, store).todo == ()
 
 
-def test_a_step_that_took_over_rows_of_other_code_is_made_again_too(made_before: tuple[Path, Path]) -> None:
+def test_a_step_that_reused_rows_of_other_code_is_made_again_too(made_before: tuple[Path, Path]) -> None:
     spec, store = made_before
     write_study(spec.parent, languages=("en",), n_items=5)
     apply(asked(spec, store), store, in_process=True)

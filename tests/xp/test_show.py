@@ -6,7 +6,7 @@ from dsl.data.records import Label
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.show import show
 
 

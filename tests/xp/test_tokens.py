@@ -88,7 +88,7 @@ def test_an_item_is_found_among_the_questions_or_the_training_rows(store: tuple[
         tokens_of(store[0], "sft", "nothing")
 
 
-def test_parts_of_a_character_and_special_tokens_can_be_told_from_words(loaded: Loaded) -> None:
+def test_parts_of_a_character_and_special_tokens_are_marked_among_words(loaded: Loaded) -> None:
     ids = loaded.tokenizer.encode("</s>\U0001f600 so", add_special_tokens=False)
     shown = _shown(ids, loaded)
     assert ids_of(shown) == ids

@@ -9,8 +9,8 @@ import yaml
 from runners.store.store import Store
 from tests.xp.test_training_killed import TINY
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
 from warehouse.report import write_report
+from warehouse.statements import fetch
 from xp.apply import apply
 from xp.render.status import status_as_text
 from xp.render.steps import steps_as_text

@@ -18,7 +18,7 @@ from dsl.errors import ArgumentError, WarehouseError
 from runners.store.digests import describe
 from tests.warehouse.reported_study import write_study
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.migrate import computed_tables
+from warehouse.relations import computed_tables
 from warehouse.report.page import as_html
 from warehouse.report.reading import VIEWS, read_study
 from xp.bundle import read_bundle, write_bundle

@@ -81,11 +81,11 @@ def _drawn(row: Row, order: Order) -> str:
     """The name of a line's dash: its model and training languages, where the study has several."""
     return " ".join(
         part
-        for part, is_told in (
+        for part, is_shown in (
             (row["model"], len(order.models) > 1),
             (f"← {row['train_languages']}", row["method"] in order.retuned),
         )
-        if is_told
+        if is_shown
     )
 
 

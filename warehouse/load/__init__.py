@@ -28,7 +28,7 @@ from warehouse.load.files import read_outcome, records, sha256_of
 from warehouse.load.ledger import load_ledger
 from warehouse.load.runs_and_labels import load_labels, load_runs
 from warehouse.load.steps import SQL, load_batches, new_steps
-from warehouse.migrate import computed_tables
+from warehouse.relations import computed_tables
 from warehouse.statements import run_file, transaction
 
 

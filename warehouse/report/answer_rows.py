@@ -17,7 +17,7 @@ import jinja2
 
 from dsl.errors import ArgumentError
 from warehouse.charts.theme import Order, Row
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 PAGE = 50
 """Answers of a page."""

@@ -6,8 +6,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from warehouse.query import fetch
-from warehouse.statements import HERE
+from warehouse.statements import HERE, fetch
 from warehouse.statistics.pairs import TEST, Columns, keep
 from warehouse.statistics.prediction_powered import FEWEST_LABELLED, corrected_by_people, interval_of_mean
 from warehouse.statistics.sequential import STOPPED, stopping_seeds

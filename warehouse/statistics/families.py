@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import (
     Correction,

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from warehouse.statistics.gaps import Gap, language_gap
 
 Row = Mapping[str, Any]

@@ -56,7 +56,7 @@ class Spread:
 
 def spreads(connection: "duckdb.DuckDBPyConnection") -> list[Spread]:
     """Return the spread of every contrast that was measured; contrasts without any are left out."""
-    from warehouse.query import fetch
+    from warehouse.statements import fetch
 
     found = fetch(
         connection,
@@ -115,7 +115,7 @@ def pooled(found: Sequence[Spread]) -> Variation:
 
 def judges_measured(connection: "duckdb.DuckDBPyConnection") -> dict[tuple[str, str], list[str]]:
     """Study and name of a judge -> its settings as JSON, which may differ from cell to cell."""
-    from warehouse.query import fetch
+    from warehouse.statements import fetch
 
     found = fetch(
         connection,

@@ -10,9 +10,8 @@ import duckdb
 import numpy as np
 
 from warehouse.errors import duckdb_errors
-from warehouse.migrate import table_files
-from warehouse.query import fetch
-from warehouse.statements import HERE, run_file, transaction
+from warehouse.relations import table_files
+from warehouse.statements import HERE, fetch, run_file, transaction
 from warehouse.statistics.beside_people import contrasts_beside_people
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA

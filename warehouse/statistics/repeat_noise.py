@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 QUERY = Path(__file__).with_suffix(".sql")
 

@@ -13,7 +13,7 @@ import duckdb
 
 from dsl.confidence_sequence import ConfidenceSequence
 from dsl.data.random_order import in_random_order
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from warehouse.statistics.pairs import Row
 
 _MEANS = ("cell_scores", "method_scores")

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from warehouse.statistics.estimates import Estimate, Floats
 from warehouse.statistics.pairs import Row
 from warehouse.statistics.seeds import Runs, variance_of_seeds, with_seeds

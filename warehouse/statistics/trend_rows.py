@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from warehouse.statistics.estimates import columns_of
 from warehouse.statistics.pairs import CONTRAST, TUNED
 from warehouse.statistics.stopped import stopped_contrasts, stopped_methods

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 _MODEL_SETTINGS = ("engine", "hub", "package", "name", "revision", "dtype")
 """Settings of a model that say which one it is, and nothing of the machine."""

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast
 from dsl.errors import ArgumentError, OutputError
 from dsl.messages import suggest
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 
 ExportFormat = Literal["inspect", "every-eval-ever", "parquet"]
 

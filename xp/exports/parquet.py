@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from warehouse.connect import connect
-from warehouse.query import fetch, run
+from warehouse.query import run
+from warehouse.statements import fetch
 
 ROWS = {
     "completions": "shown_answers",

@@ -4,7 +4,7 @@ import re
 
 from rich.cells import cell_len, set_cell_size
 
-from warehouse.migrate import described
+from warehouse.relations import described
 
 KINDS = {
     "marts": "Views for charts and people",

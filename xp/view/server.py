@@ -63,7 +63,7 @@ def application(store: Path) -> Starlette:
     return Starlette(
         routes=[Route(path, answer, methods=["GET"]) for path, answer in routes.items()],
         middleware=[Middleware(Guard)],
-        exception_handlers={XpError: _told},
+        exception_handlers={XpError: _error_response},
     )
 
 
@@ -152,7 +152,7 @@ def _key(text: str | None) -> After | None:
         raise ArgumentError("`after` is no key of a page: take `next` of the page before") from None
 
 
-def _told(request: Request, error: Exception) -> Response:
+def _error_response(request: Request, error: Exception) -> Response:
     """Say in a sentence why a request has no answer."""
     code = 400 if isinstance(error, ArgumentError) else 503 if isinstance(error, WarehouseHeld) else 422
     if request.url.path == "/" or request.url.path.startswith("/report"):

@@ -108,7 +108,9 @@ def test_a_file_whose_rows_are_all_bad_is_an_error(tmp_path: Path) -> None:
     assert error == "none of 8 items of `asked` in `en` has an answer in a.jsonl: row 1 holds null for `a`"
 
 
-def test_one_files_answers_belong_to_one_language_unless_something_tells_them_apart(tmp_path: Path) -> None:
+def test_one_files_answers_belong_to_one_language_unless_something_says_whose_they_are(
+    tmp_path: Path,
+) -> None:
     rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x", "q": f"Question {i}?"} for i in range(8)])
     rows_in(tmp_path / "fr.jsonl", [{"id": f"q{i}", "q": f"{i} ?"} for i in range(8)])
     rows_in(tmp_path / "en.jsonl", ASKED)

@@ -52,7 +52,7 @@ def test_an_answer_takes_as_long_as_it_is_told_to():
     assert perf_counter() - began >= 0.2
 
 
-def test_requests_are_told_apart_by_their_prompt_alone():
+def test_requests_differ_by_their_prompt_alone():
     engine = Engine(Settings(), None, Path("unused"))
     first, same, other = (
         EngineRequest(key=key, prompt=Prompt(text=text)) for key, text in (("a", "x"), ("b", "x"), ("c", "y"))

@@ -57,7 +57,7 @@ def test_shards_put_together_are_the_step_in_one_piece(plan: Plan, tmp_path: Pat
     assert not (store / "steps" / generate / "shards").exists()
 
 
-def test_a_step_in_one_piece_takes_over_what_shards_have_with_the_time_it_took(
+def test_a_step_in_one_piece_reuses_what_shards_have_with_the_time_it_took(
     plan: Plan, tmp_path: Path
 ) -> None:
     generate = prepared(plan, tmp_path)

@@ -153,7 +153,7 @@ def test_a_further_stop_string_asks_again_only_for_the_answers_that_it_occurs_in
     assert work.ask("d", texts, reuse_from=("b",))[0].n_reused == 3, "each row has the key of its own stops"
 
 
-def test_a_stop_string_less_takes_nothing_over(work: Work) -> None:
+def test_a_stop_string_less_reuses_nothing(work: Work) -> None:
     work.ask("a", ["a b"])
     (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace('["# Q"]', "[]"), "utf-8")
     assert work.ask("b", ["a b"], reuse_from=("a",))[0].n_reused == 0
@@ -189,13 +189,13 @@ def test_an_answer_is_kept_under_a_further_stop_string_only_where_it_is_what_wou
 
 
 @pytest.mark.parametrize("decoding", [{"repetition_penalty": 1.2}, {"temperature": 0.5}, {"top_p": 0.9}])
-def test_another_decoding_takes_nothing_over(work: Work, decoding: dict[str, float]) -> None:
+def test_another_decoding_reuses_nothing(work: Work, decoding: dict[str, float]) -> None:
     work.ask("a", ["one", "two"])
     made, _ = work.ask("b", ["one", "two"], reuse_from=("a",), **decoding)
     assert made.n_reused == 0
 
 
-def test_another_seed_takes_nothing_over(work: Work) -> None:
+def test_another_seed_reuses_nothing(work: Work) -> None:
     work.ask("a", ["one", "two"], temperature=0.5, seed=0)
     assert work.ask("b", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=1)[0].n_reused == 0
     assert work.ask("c", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=0)[0].n_reused == 2
@@ -212,7 +212,7 @@ def test_other_trained_weights_reuse_nothing_also_under_the_same_step(work: Work
 
 
 @pytest.mark.parametrize(("limit", "is_reused"), [(2, False), (3, False), (4, True), (9, True)])
-def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(
+def test_an_answer_is_reused_under_a_limit_that_it_does_not_reach(
     work: Work, limit: int, is_reused: bool
 ) -> None:
     work.ask("a", ["a b c"], max_new_tokens=9)
@@ -227,7 +227,7 @@ def test_what_a_name_stands_for_is_part_of_the_key(work: Work, monkeypatch: pyte
     assert work.ask("c", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
-def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(
+def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_reused(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: "of older code")
@@ -242,7 +242,7 @@ def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(
     assert {row.text: row.batch_size for row in after.values()} == {"one": 1, "two": 1}
 
 
-def test_another_prompt_text_takes_nothing_over(work: Work) -> None:
+def test_another_prompt_text_reuses_nothing(work: Work) -> None:
     work.ask("a", ["one", "two"])
     (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace("# A:", "# B:"), "utf-8")
     assert work.ask("b", ["one", "two"], reuse_from=("a",))[0].n_reused == 0

@@ -255,7 +255,7 @@ def test_a_vllm_that_runs_already_takes_tokens_and_neither_time_nor_memory_of_th
     assert found.total().n_requests == here.total().n_requests
 
 
-def test_kept_rows_give_the_bytes_of_a_token_and_the_length_of_replies(spec: Path) -> None:
+def test_cached_rows_give_the_bytes_of_a_token_and_the_length_of_replies(spec: Path) -> None:
     found = planned(spec)
     rates = rates_from([COST], {"tiny-135m": 2 * BYTES_PER_TOKEN})
     assert rates.tokens.reply_share == {("tiny-135m", "text"): pytest.approx(0.6)}

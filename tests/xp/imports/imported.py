@@ -8,7 +8,7 @@ from typing import Any
 from dsl.checks.load import load
 from tests.xp.small_study import diff_of
 from warehouse.connect import connect
-from warehouse.query import fetch
+from warehouse.statements import fetch
 from xp.apply import apply
 from xp.imports.importing import ImportFormat, import_results
 from xp.imports.studies import ImportedStudy

@@ -2,7 +2,7 @@
 
 from rich.cells import cell_len
 
-from warehouse.migrate import described
+from warehouse.relations import described
 from xp.render.tables import tables_as_text
 
 

@@ -11,10 +11,10 @@ from tests.chromium import NEEDS_CHROMIUM, Visit, browser, playwright
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from tests.xp.view.serving import served
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
 from warehouse.report import answer_rows, write_report
 from warehouse.report.answer_rows import PAGE
 from warehouse.report.browser import answers_link
+from warehouse.statements import fetch
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 

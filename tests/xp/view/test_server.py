@@ -17,9 +17,9 @@ from dsl.errors import WarehouseError
 from tests.warehouse.reported_study import METHODS, write_study
 from tests.xp.view.serving import ask, served
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
 from warehouse.report import answer_rows
 from warehouse.report.answer_rows import PAGE
+from warehouse.statements import fetch
 from xp.view.opened import Opener
 from xp.view.query_process import ask as ask_sql
 from xp.view.server import _listening

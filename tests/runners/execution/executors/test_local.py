@@ -124,7 +124,7 @@ def test_a_worker_that_cannot_start_fails_its_step_and_says_why(
     )
 
 
-def test_rows_of_an_earlier_attempt_are_taken_over_in_this_process_too(tmp_path: Path) -> None:
+def test_rows_of_an_earlier_attempt_are_reused_in_this_process_too(tmp_path: Path) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     run(plan.steps, tmp_path / "store", in_process=True)
     rows = all_rows(tmp_path / "store")
