@@ -68,6 +68,11 @@ class ServedWeights(Weights):
         return True
 
     @property
+    def n_gpus(self) -> int:
+        """Number of GPUs that the arguments share the model out to."""
+        return 1
+
+    @property
     def most_positions(self) -> int | None:
         length = self.args.get(self.LENGTH)
         return length if isinstance(length, int) and length > 0 else None

@@ -1,5 +1,6 @@
 """Settings of the `vllm` engine: weights on this machine, served by vLLM."""
 
+from math import prod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -23,6 +24,8 @@ FASTER = frozenset(
     | {"max_loras", "max_cpu_loras", "uvicorn_log_level", "disable_log_stats"}
 )
 """Arguments that change no token, and are no part of the identity."""
+
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 class Settings(ServedWeights):
@@ -66,6 +69,11 @@ class Settings(ServedWeights):
     @property
     def is_started(self) -> bool:
         return self.base_url is None
+
+    @property
+    def n_gpus(self) -> int:
+        sizes = (self.args.get(name) for name in _PARALLEL)
+        return prod(size for size in sizes if isinstance(size, int) and size > 0)
 
     def for_adapters(self, rank: int) -> Self:
         return self.model_copy(update={"lora_rank": rank})
