@@ -43,15 +43,15 @@ class Queue:
         self._look_at = 0.0
         self._skip(self.schedule.without_input())
 
-    def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
+    def take(self, loaded: Iterable[str], busy: Collection[str], full: Collection[str] = ()) -> StepId | None:
         """Take out the next step to run, as `Schedule.take` has it; None while every step left waits for
         another, or is made by another apply."""
         if self._awaited and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
             for step_id in tuple(self._awaited):
-                if self._has_claimed(step_id):
+                if self.steps[step_id].affinity not in full and self._has_claimed(step_id):
                     return step_id
-        while (step_id := self.schedule.take(loaded, busy)) is not None:
+        while (step_id := self.schedule.take(loaded, busy, full)) is not None:
             if self._has_claimed(step_id):
                 return step_id
         return None

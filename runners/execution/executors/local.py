@@ -9,6 +9,7 @@ on it; the rest goes on.
 import os
 import selectors
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from dsl.errors import XpError
@@ -40,13 +41,16 @@ def run(
     if schedule.is_over():
         return
     gpus, workers, events = visible(), list[Worker](), list[Started | Ended | Skipped]()
-    n_seen = _gpus_of(queue, gpus)
+    of_servers = _gpus_of_servers(queue, gpus)
     jobs = jobs or max(1, len(gpus))
     waiting: StepId | None = None
     try:
         while not schedule.is_over():
-            while sum(map(_n_gpus, _busy(workers))) < jobs and (step_id := waiting or _next(queue, workers)):
-                affinity, n = todo[step_id].affinity, n_seen[step_id]
+            while sum(map(_n_gpus, _busy(workers))) < jobs and (
+                step_id := waiting or _next(queue, workers, _full(workers, of_servers, max(1, len(gpus))))
+            ):
+                affinity = todo[step_id].affinity
+                n = of_servers.get(affinity) or queue.n_processes(step_id)
                 waiting = None if _has_room(workers, n, jobs) else step_id
                 if waiting:
                     break
@@ -99,29 +103,33 @@ def _has_room(workers: list[Worker], n: int, jobs: int) -> bool:
     return n == 1 or not in_use or in_use + n <= jobs
 
 
-def _next(queue: Queue, workers: list[Worker]) -> StepId | None:
+def _next(queue: Queue, workers: list[Worker], full: Collection[str]) -> StepId | None:
     return queue.take(
         loaded=[worker.affinity for worker in workers if not worker.is_busy],
         busy=[worker.affinity for worker in _busy(workers)],
+        full=full,
     )
 
 
-def _gpus_of(queue: Queue, gpus: tuple[str, ...]) -> dict[StepId, int]:
-    """Return the number of GPUs that each step sees; steps of one server see as many as that one needs.
+def _full(workers: list[Worker], of_servers: Mapping[str, int], n_here: int) -> set[str]:
+    """Return the models whose servers are at work on every GPU, each of which has room for one of them."""
+    busy = Counter(worker.affinity for worker in _busy(workers))
+    return {model for model, n in of_servers.items() if (busy[model] + 1) * n > n_here}
 
-    Raises XpError where this machine has fewer.
+
+def _gpus_of_servers(queue: Queue, gpus: tuple[str, ...]) -> dict[str, int]:
+    """Return the number of GPUs that each server sees: the most that a step of it needs.
+
+    Raises XpError where this machine has fewer than a server or a training needs.
     """
     for why in lacking(queue.steps.values(), queue.resources, len(gpus)):
         raise XpError(why)
-    of_server = dict[str, int]()
+    found = dict[str, int]()
     for step in queue.steps.values():
         if started(step):
             needed = min(n_gpus(step, queue.resources), max(1, len(gpus)))
-            of_server[step.affinity] = max(needed, of_server.get(step.affinity, 1))
-    return {
-        step_id: of_server.get(step.affinity) or queue.n_processes(step_id)
-        for step_id, step in queue.steps.items()
-    }
+            found[step.affinity] = max(needed, found.get(step.affinity, 1))
+    return found
 
 
 def _worker_for(
@@ -139,7 +147,9 @@ def _worker_for(
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    gpu = share(gpus, [worker.settings for worker in workers], n) if affinity else {}
+    # a second copy of a model goes where the first is not
+    taken = [worker for worker in workers for _ in range(1 + len(workers) * (worker.affinity == affinity))]
+    gpu = share(gpus, [worker.settings for worker in taken], n) if affinity else {}
     worker = Worker(store, affinity, {**_share_of_cores(jobs), **gpu})
     workers.append(worker)
     return worker

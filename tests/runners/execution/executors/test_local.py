@@ -243,7 +243,7 @@ def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> No
         return worker
 
     try:
-        assert [seen(start(name)) for name in ("one", "two", "one")] == ["GPU-a", "GPU-b", "GPU-a"]
+        assert [seen(start(name)) for name in ("one", "two", "one")] == ["GPU-a", "GPU-b", "GPU-b"]
         for freed in (workers[0], workers[2]):
             freed.end()
             workers.remove(freed)
@@ -290,6 +290,20 @@ def test_a_server_on_more_gpus_than_there_are_is_refused_before_anything_runs(
     where = "--in-process" if in_process else "this machine has 1 that it may use"
     with pytest.raises(XpError, match=rf"`args` share the server of .* out to 2 GPUs.*{where}"):
         run({step_id(step): step}, tmp_path, done=(step.examples,), in_process=in_process)
+
+
+@pytest.mark.parametrize(("seen", "most"), [("0", 1), ("0,1", 2)])
+def test_no_two_servers_of_one_model_share_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str, most: int
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, seen)
+    asked = [answers(model=Served(path="gone"), seed=seed) for seed in range(3)]
+    todo = {step_id(step): step for step in asked}
+    at_work, found = 0, list[int]()
+    for event in run(todo, tmp_path, jobs=3, done=(asked[0].examples,)):
+        at_work += isinstance(event, Started) - isinstance(event, Ended)
+        found.append(at_work)
+    assert max(found) == most
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
