@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,26 @@ XP: Any = get_command(app)
 
 
 def _commands() -> dict[str, str]:
-    """Return each command of the pages, of a line of its own or in backticks, with the first page that has
-    it."""
+    """Return each command of the pages, of a line of its own in a block, indented or fenced, or in backticks,
+    with the first page that has it."""
     found: dict[str, str] = {}
     for page in PAGES:
-        for line, quoted in re.findall(r"^ {4}(\S.*)$|`([^`\n]+)`", page.read_text("utf-8"), re.MULTILINE):
-            command = (
-                " ".join(shlex.split(line, comments=True))
-                if line.startswith(("make", ".venv"))
-                else line or quoted
-            )
+        for line, quoted in _code_of(page.read_text("utf-8")):
+            command = re.sub(r"\s+# .*", "", line) or quoted
             if re.match(r"(xp|make|(\.venv/bin/)?python) \S", command) and not command.startswith("xp  "):
                 found.setdefault(command, page.name)
     return found
+
+
+def _code_of(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a page's blocks of code, and what stands in backticks."""
+    is_fenced = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            is_fenced = not is_fenced
+        elif is_fenced:
+            yield line.strip(), ""
+        yield from re.findall(r"^ {4}(\S.*)$|`([^`]+)`", line)
 
 
 COMMANDS = _commands()
@@ -149,9 +156,10 @@ def test_the_page_on_exchange_can_be_followed(tmp_path: Path, monkeypatch: pytes
 
 
 def _of_the_ten_line_study(command: str) -> bool:
-    """Return True for what ends by itself on the ten-line study: `xp view` serves until Ctrl-C, and `xp push`
-    needs a training."""
+    """Return True for what ends by itself on the ten-line study: `xp view` serves until Ctrl-C, `xp push`
+    needs a training, and a spec of ours is another study."""
     is_other = COMMANDS[command] == "exchange.md" or command.startswith(("xp view", "xp push"))
+    is_other |= " specs/" in command
     return not is_other and _can_be_run(command)
 
 
@@ -164,6 +172,12 @@ def test_commands_of_the_pages_run(
         shutil.rmtree(study / folder, ignore_errors=True)
     done = _run(command)
     assert done.exit_code == 0, f"{COMMANDS[command]}\n{done.output}"
+
+
+def test_specs_that_commands_of_the_pages_name_are_there() -> None:
+    named = {word for command in OF_XP for word in shlex.split(command) if re.match(r"specs/[^*]+$", word)}
+    assert named
+    assert {word for word in named if not (ROOT / word).exists()} == set()
 
 
 def test_make_targets_of_pages_and_continuous_integration_are_there() -> None:
