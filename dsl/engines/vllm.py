@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from dsl.engines._served import ServedWeights
+from dsl.engines._served import ServedWeights, program_hints
 from dsl.engines.contract import ServerSettings, without_secret
 from dsl.engines.openai import Settings as RunningServer
 from dsl.values import Scalar
@@ -33,6 +33,7 @@ class Settings(ServedWeights):
 
     # the same settings without an engine are transformers'
     model_config = ConfigDict(json_schema_extra={"required": ["engine"]})
+    HINTS: ClassVar = program_hints("XP_VLLM")
     SERVER: ClassVar[str] = "vLLM"
     GIVEN: ClassVar[frozenset[str]] = GIVEN
     FASTER: ClassVar[frozenset[str]] = FASTER
