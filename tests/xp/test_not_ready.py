@@ -1,4 +1,4 @@
-"""What would fail after other steps were paid for is said by the plan, without loading torch."""
+"""A plan says, without loading torch, which steps would fail after others were paid for."""
 
 import json
 import subprocess
