@@ -25,6 +25,7 @@ from dsl.plan.study import Plan, Study
 from dsl.spec.budget import Charge
 from dsl.values import Sha256, StepId
 from runners.execution.executors import find_executor
+from runners.serving.servers import forget_failed
 from runners.store.applies import AtWork, at_work, clear_killed
 from runners.store.bucket import Bucket
 from runners.store.digests import Checks, Damaged, StepStates
@@ -99,6 +100,7 @@ def apply(
         if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):
             attempts.note(f"{n} requests of a killed apply count with the most that they may have cost.")
         clear_killed(store.root)
+        forget_failed(store.cache / "servers")
         held, todo = _left_to_do(diff, checks, attempts, tried, applying)
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)

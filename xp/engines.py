@@ -13,7 +13,7 @@ from typing import Any, cast
 from dsl.engines._auto import Auto
 from dsl.errors import XpError
 from dsl.messages import one_line
-from dsl.spec.engines import Resolved
+from dsl.spec.engines import Asker, Resolved, WhyNot
 from dsl.spec.experiment import Experiment
 from runners.execution.gpus import VISIBLE, visible
 from runners.serving.architectures import known_architectures
@@ -21,13 +21,13 @@ from runners.serving.vllm import program
 from xp.estimates.model_sizes import configuration_file
 
 
-def why_not_vllm_in(folder: Path) -> Callable[[Auto, Experiment], str | None]:
+def why_not_vllm_in(folder: Path) -> WhyNot:
     """Return what says why vLLM does not serve a model, or None. `folder`: where relative paths start."""
 
     gpus = cache(visible)  # asked once, and only for a study that leaves an engine open
 
-    def why_not_vllm(model: Auto, experiment: Experiment) -> str | None:
-        return _no_gpu(experiment, gpus) or _no_vllm(model, folder)
+    def why_not_vllm(model: Auto, experiment: Experiment, asker: Asker) -> str | None:
+        return _no_gpu(experiment, asker, gpus) or _no_vllm(model, folder)
 
     return why_not_vllm
 
@@ -39,12 +39,12 @@ def chosen_lines(engines: Iterable[Resolved]) -> tuple[str, ...]:
     )
 
 
-def _no_gpu(experiment: Experiment, gpus: Callable[[], tuple[str, ...]]) -> str | None:
+def _no_gpu(experiment: Experiment, asker: Asker, gpus: Callable[[], tuple[str, ...]]) -> str | None:
     if experiment.executor == "local":
         return None if gpus() else f"no GPU is here (nvidia-smi, {VISIBLE})"
-    given = experiment.resources.get("generate")
+    given = experiment.resources.get(asker)
     if given is None or not given.num_gpus:
-        return "`resources` gives `generate` steps no GPU (`num_gpus`)"
+        return f"`resources` gives `{asker}` steps no GPU (`num_gpus`)"
     return None
 
 

@@ -82,7 +82,7 @@ class Card:
             ids = [row["cell_id"] for row in asked]
             scores, contrasts = (fetch(connection, sql, [ids]) for sql in (_SCORES, _CONTRASTS))
         confirmatory = [row for row in contrasts if row["family"] == "confirmatory"]
-        questions = tuple(dict.fromkeys(str(row["question"]) for row in asked))
+        questions = tuple(dict.fromkeys(str(row["question"]) for row in asked if row["question"]))
         return cls(step_id, trainings, data, is_adapter, questions, scores, confirmatory or contrasts)
 
 

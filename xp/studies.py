@@ -21,6 +21,7 @@ from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.engines import chosen_lines, why_not_vllm_in
 from xp.lock import model_folders, moved, rests_on, warnings_of
+from xp.not_ready import not_ready
 from xp.prompts import known_lines
 from xp.reach import reach
 from xp.render.labels import model_of
@@ -80,6 +81,7 @@ def diff_for(
         reach=(
             *chosen_lines(plan.engines),
             *reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent),
+            *not_ready(plan, found.reachable),
         ),
     )
     found = replace(found, warnings=(*found.warnings, *known_lines(plan, found.todo, store)))

@@ -18,7 +18,8 @@ def decoding_faults(context: Context) -> Iterator[Fault]:
             if any(weights.engine in ("openai", "vllm", "llama_cpp") for weights in model.weights()):
                 yield Fault(
                     ("decoding", "penalize_prompt"),
-                    f"`{name}` is served, and a server's penalty counts the prompt's tokens too",
+                    f"`{name}` is served, and a server's penalty counts the prompt's tokens too. Write"
+                    " `penalize_prompt: true`, or ask it with `engine: transformers`",
                 )
     elif decoding.repetition_penalty > 1 and (stops := _stop_strings(context)):
         tags = ", ".join(f"`{stop}`" for stop in stops[:3])

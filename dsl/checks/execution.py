@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
+from dsl.engines._served import ServedWeights
 from dsl.spec.resources import KINDS
-from dsl.steps.training_steps import IN_ONE_PROCESS, IN_PROCESSES
+from dsl.steps.training_steps import IN_ONE_PROCESS, IN_PROCESSES, TRAININGS
 
 _RAYS = {"resources": "Name a `partition` whose nodes have it"}
 _SLURMS = {
@@ -42,9 +43,33 @@ def execution_faults(context: Context) -> Iterator[Fault]:
                 least = 1 if name == "num_cpus" else 0
                 message = f"found `{number:g}`; must be a whole number from {least} on with `executor: slurm`"
                 yield Fault((*path, name), message)
+        if asked.num_gpus:
+            yield from _server_faults(context, kind, asked.num_gpus)
         others = _SLURMS if executor == "ray" else _RAYS if executor == "slurm" else {}
         for name, instead in others.items():
             if getattr(asked, name):
                 yield Fault(
                     (*path, name), f"`executor: {executor}` has no such resource. {instead}", on="key"
                 )
+
+
+def _server_faults(context: Context, kind: str, n: float) -> Iterator[Fault]:
+    """Check that several GPUs are of use to steps that train nothing, and that a cluster gives no fewer than
+    a server's arguments share a model out to."""
+    e = context.experiment
+    models = {name: model.weights() for name, model in e.models.items() if name in context.needs.models}
+    judges = {name: judge.models() for name, judge in e.judges.items()}
+    asked = models if kind == "generate" else judges if kind == "judge" else {}
+    needed = {
+        name: model.n_gpus
+        for name, settings in asked.items()
+        for model in settings
+        if isinstance(model, ServedWeights) and model.is_started
+    }
+    path = ("resources", kind, "num_gpus")
+    if n > 1 and kind not in TRAININGS and not needed:
+        message = f"found `{n:g}`; {kind} steps use 1, unless a server is started for them (`engine: vllm`)"
+        yield Fault(path, message, "warning")
+    for name, least in needed.items():
+        if e.executor != "local" and least > max(1, n):  # here it sees as many as it needs
+            yield Fault(path, f"found `{n:g}`; `args` share the server of `{name}` out to {least} GPUs")

@@ -13,6 +13,12 @@ from dsl.messages import is_secret, listed, scrub
 from dsl.values import Scalar
 
 
+def program_hints(variable: str) -> dict[str, str]:
+    """Return hints on keys that would name a server's program: an id must not depend on a machine."""
+    told = f"The server's program is the machine's matter: the environment variable {variable} names it."
+    return dict.fromkeys(("command", "python", "program", "executable"), told)
+
+
 class ServedWeights(Weights):
     """Weights and the arguments of the server that loads them."""
 
@@ -66,6 +72,11 @@ class ServedWeights(Weights):
     def is_started(self) -> bool:
         """Test whether the study starts the server, rather than finding it."""
         return True
+
+    @property
+    def n_gpus(self) -> int:
+        """Number of GPUs that the arguments share the model out to."""
+        return 1
 
     @property
     def most_positions(self) -> int | None:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from dsl.engines._served import ServedWeights
+from dsl.engines._served import ServedWeights, program_hints
 from dsl.values import Scalar
 
 GIVEN = frozenset(
@@ -29,6 +29,7 @@ class Settings(ServedWeights):
 
     # the same settings without an engine are transformers'
     model_config = ConfigDict(json_schema_extra={"required": ["engine"]})
+    HINTS: ClassVar = program_hints("XP_LLAMA_CPP")
     SERVER: ClassVar[str] = "llama.cpp"
     GIVEN: ClassVar[frozenset[str]] = GIVEN
     FASTER: ClassVar[frozenset[str]] = FASTER

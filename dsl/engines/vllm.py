@@ -1,10 +1,11 @@
 """Settings of the `vllm` engine: weights on this machine, served by vLLM."""
 
+from math import prod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from dsl.engines._served import ServedWeights
+from dsl.engines._served import ServedWeights, program_hints
 from dsl.engines.contract import ServerSettings, without_secret
 from dsl.engines.openai import Settings as RunningServer
 from dsl.values import Scalar
@@ -24,12 +25,15 @@ FASTER = frozenset(
 )
 """Arguments that change no token, and are no part of the identity."""
 
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+
 
 class Settings(ServedWeights):
     """Weights that a vLLM server loads: one that the study starts and ends, or one that runs already."""
 
     # the same settings without an engine are transformers'
     model_config = ConfigDict(json_schema_extra={"required": ["engine"]})
+    HINTS: ClassVar = program_hints("XP_VLLM")
     SERVER: ClassVar[str] = "vLLM"
     GIVEN: ClassVar[frozenset[str]] = GIVEN
     FASTER: ClassVar[frozenset[str]] = FASTER
@@ -66,6 +70,11 @@ class Settings(ServedWeights):
     @property
     def is_started(self) -> bool:
         return self.base_url is None
+
+    @property
+    def n_gpus(self) -> int:
+        sizes = (self.args.get(name) for name in _PARALLEL)
+        return prod(size for size in sizes if isinstance(size, int) and size > 0)
 
     def for_adapters(self, rank: int) -> Self:
         return self.model_copy(update={"lora_rank": rank})

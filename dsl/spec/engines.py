@@ -8,8 +8,10 @@ from dsl.engines.transformers import Weights
 from dsl.spec.experiment import Experiment
 from dsl.values import Value
 
-WhyNot = Callable[[Auto, Experiment], str | None]
-"""Says why vLLM does not serve a model of a study, or None where it does."""
+Asker = Literal["generate", "judge"]
+"""Kind of step that asks a model."""
+WhyNot = Callable[[Auto, Experiment, Asker], str | None]
+"""Says why vLLM does not serve a model of a study to steps of a kind, or None where it does."""
 
 
 class Resolved(Value):
@@ -21,7 +23,7 @@ class Resolved(Value):
     why: str
 
 
-def not_looked_at(model: Auto, experiment: Experiment) -> str | None:
+def not_looked_at(model: Auto, experiment: Experiment, asker: Asker) -> str | None:
     """Say that nothing is known of the machine, so that `transformers` is taken."""
     return "the machine was not looked at"
 
@@ -30,7 +32,8 @@ def resolved(experiment: Experiment, why_not_vllm: WhyNot) -> tuple[Experiment, 
     """Return an experiment with an engine in each place that leaves it open, and how these were chosen."""
     found = dict[str, tuple[Weights, Resolved]]()
     for place, model in _open(experiment):
-        why = _refused(experiment) or why_not_vllm(model, experiment)
+        asker: Asker = "judge" if place.startswith("judges.") else "generate"
+        why = _refused(experiment, asker) or why_not_vllm(model, experiment, asker)
         engine: Literal["transformers", "vllm"] = "vllm" if why is None else "transformers"
         one = Resolved(place=place, engine=engine, why=why or "a GPU and vLLM are here")
         found[place] = model.resolved(engine), one
@@ -59,9 +62,10 @@ def _open(experiment: Experiment) -> Iterator[tuple[str, Auto]]:
             yield f"judges.{name}.model", settings
 
 
-def _refused(experiment: Experiment) -> str | None:
-    """Say why no model of a study can be asked with vLLM, or None."""
+def _refused(experiment: Experiment, asker: Asker) -> str | None:
+    """Say why vLLM cannot be asked as a study asks its models, or None. Judges have a decoding of their
+    own."""
     decoding = experiment.decoding
-    if decoding.repetition_penalty != 1 and not decoding.penalize_prompt:
+    if asker == "generate" and decoding.repetition_penalty != 1 and not decoding.penalize_prompt:
         return "vLLM has no `penalize_prompt: false`"
     return None

@@ -105,6 +105,11 @@ class JudgeProbe(Value):
 class Experiment(Value):
     """A study: which methods, on which models, in which languages, asked what, judged how."""
 
+    HINTS: ClassVar = {
+        "serving": "Which engine serves the models is `engine: vllm`, here or in one of them.",
+        "warehouse": "Where it lies is the store's matter: `xp rebuild --warehouse ADDRESS`.",
+    }
+
     spec_version: int = SPEC_VERSION
     """The form of specs that this one is written in; without it, that of the xp that reads it."""
     experiment: Name

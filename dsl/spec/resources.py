@@ -1,13 +1,15 @@
 """Execution settings: where a study's steps run, and with which resources. They change no result and no
 identity."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from dsl.engines._served import ServedWeights
+from dsl.engines.contract import EngineSettings
 from dsl.spec.budget import Budget
-from dsl.steps.steps import AnyStep, Step
+from dsl.steps.steps import AnyStep, GenerateStep, JudgeStep, Step
 from dsl.steps.training_steps import TuningStep
 from dsl.values import Value
 
@@ -22,7 +24,8 @@ Executor = Literal["local", "ray", "slurm"]
 class Resources(Value):
     """Resources of each step of a kind on a cluster: those of both kinds of cluster under the names of
     `ray.remote`, those of Slurm alone under the names of `sbatch`. What is not named is left to the
-    cluster. On this machine `num_gpus` and `fsdp` of trainings alone are read."""
+    cluster. On this machine `fsdp` is read, and `num_gpus` of trainings and of steps that a server is started
+    for."""
 
     HINTS: ClassVar = {
         "cpus_per_task": "Processors are `num_cpus`.",
@@ -37,7 +40,8 @@ class Resources(Value):
     """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared, with Ray alone.
     More than one are whole. On nodes with GPUs this must be said for every kind of step that loads a
     model. A training on several has a process for each, on a cluster or on this machine; together they see
-    the rows of an optimiser step that one would see."""
+    the rows of an optimiser step that one would see. A server that is started sees them all, and no fewer
+    than its arguments share the model out to (`tensor_parallel_size` …)."""
     fsdp: bool = False
     """`sft` and `dpo` on several GPUs: each holds a part of the weights, gradients and optimiser states, so
     that a larger model fits (fully sharded data parallel, FSDP2). Without it, each holds all of them."""
@@ -65,6 +69,25 @@ def n_processes(step: Step, resources: Mapping[str, Resources]) -> int:
     if given is None or given.num_gpus is None or not isinstance(step, TuningStep):
         return 1
     return max(1, int(given.num_gpus))
+
+
+def started(step: Step) -> tuple[ServedWeights, ...]:
+    """Return the models of a step that a server is started for."""
+    models: Iterable[EngineSettings] = ()
+    if isinstance(step, GenerateStep):
+        models = () if step.slices else (step.model,)
+    elif isinstance(step, JudgeStep):
+        models = (model for judge in step.judges.values() for model in judge.models())
+    return tuple(model for model in models if isinstance(model, ServedWeights) and model.is_started)
+
+
+def n_gpus(step: Step, resources: Mapping[str, Resources]) -> int:
+    """Return the number of GPUs that a step sees on this machine: one, but for a training or a server on
+    several."""
+    if not (models := started(step)):
+        return n_processes(step, resources)
+    given = resources.get(step.kind, Resources()).num_gpus
+    return max(1, int(given or 1), *(model.n_gpus for model in models))
 
 
 def is_sharded(step: Step, resources: Mapping[str, Resources]) -> bool:

@@ -99,9 +99,12 @@ def alternatives(annotation: Any) -> tuple[list[Any], str]:
 
 
 def tagged(members: Iterable[Any], discriminator: str) -> dict[str, Any]:
-    """The members of a discriminated union by their tags."""
+    """The members of a discriminated union by their tags, those of unions in it among them."""
     by_tag: dict[str, Any] = {}
     for member in members:
+        inner, _ = alternatives(member)
+        if len(inner) > 1:
+            by_tag |= tagged(inner, discriminator)
         model = _model(member)
         field = model.model_fields.get(discriminator) if model else None
         for tag in get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ():

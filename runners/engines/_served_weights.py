@@ -14,12 +14,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from dsl.engines._served import ServedWeights
 from dsl.engines.contract import Decoding, ServerSettings
 from dsl.errors import DataError, ServerError, XpError
-from dsl.values import as_written
+from dsl.values import Scalar, as_written
 from runners.engines._labels_api import LabelAnswer, LabelCall, LabelRequest
 from runners.engines._prompts import Prompts, Read
 from runners.engines._tokens_api import LogprobsReply, TokensApi, TokensReply, answer_ids
@@ -230,7 +230,8 @@ class ServedEngine(ABC, Generic[Settings]):
         address = address.model_copy(update={"max_concurrency": most, "timeout": _SECONDS})
         model, n_positions, version = anyio.run(self._described, server, address)
         self.facts |= {"server": version, "max_model_len": n_positions}
-        args = [f"{name}={as_written(value)}" for name, value in sorted(settings.counted_args.items())]
+        told = {**_own_quantization(self._loaded), **settings.counted_args}
+        args = [f"{name}={as_written(value)}" for name, value in sorted(told.items())]
         version = ", ".join((version, settings.dtype, *args))
         return Served(address, server, model, n_positions, version, started)
 
@@ -265,6 +266,14 @@ class ServedEngine(ABC, Generic[Settings]):
             last, before = time.perf_counter(), last
             del left[answer.key]
             yield answer.model_copy(update={"seconds": last - before})
+
+
+def _own_quantization(loaded: Loaded) -> dict[str, Scalar]:
+    """Return the quantisation that a checkpoint names itself, as vLLM's argument would; a server takes it
+    from there."""
+    named: object = getattr(loaded.model.config, "quantization_config", None)
+    method = cast("dict[str, object]", named).get("quant_method") if isinstance(named, dict) else None
+    return {"quantization": str(method)} if method else {}
 
 
 class _Call:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from dsl.errors import XpError
+from dsl.spec.resources import Resources, n_gpus, started
+from dsl.steps.steps import Step
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA is told which GPUs a process sees (CUDA C++ Programming Guide, environment
@@ -50,6 +52,27 @@ def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]], n: int = 1)
         return {}
     used = Counter(gpu for settings in taken for gpu in settings.get(VISIBLE, "").split(","))
     return {VISIBLE: ",".join(sorted(gpus, key=lambda gpu: used[gpu])[:n])}
+
+
+def lacking(steps: Iterable[Step], resources: Mapping[str, Resources], n_here: int) -> tuple[str, ...]:
+    """Say what steps need of a machine's GPUs, and it has not: each reason once."""
+    return tuple(dict.fromkeys(filter(None, (_lacking(step, resources, n_here) for step in steps))))
+
+
+def _lacking(step: Step, resources: Mapping[str, Resources], n_here: int) -> str | None:
+    if (needed := n_gpus(step, resources)) <= max(1, n_here):
+        return None
+    if needed == resources.get(step.kind, Resources()).num_gpus:
+        asked = f"`resources.{step.kind}.num_gpus` is {needed}"
+    elif n_here:
+        source = started(step)[0].source
+        asked = f"`args` share the server of {source} out to {needed} GPUs"
+    else:  # vLLM may share it out to processors
+        return None
+    return (
+        f"{asked}, and this machine has {n_here} that it may use (`{VISIBLE}` may name them). Give it fewer,"
+        " or run the study where there are more"
+    )
 
 
 def unsaid(cluster: str, kind: str) -> XpError:

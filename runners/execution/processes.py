@@ -16,13 +16,11 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Generator
-from math import gcd
 from pathlib import Path
 
-from dsl.errors import BudgetSpent, DataError, StepFailed
+from dsl.errors import BudgetSpent, StepFailed
 from dsl.spec.budget import Charge
 from dsl.steps.steps import AnyStep
-from dsl.steps.training_settings import Training
 from dsl.values import StepId, Value
 from runners.store.step_io import StepContext, StepResult
 from runners.store.store import Store
@@ -59,28 +57,6 @@ class Job(Value):
     def error(self) -> Path:
         """The first error of any process: its class, and its message in one line."""
         return self.scratch / "error.json"
-
-
-def per_process(training: Training, n_processes: int) -> Training:
-    """Return the settings of each process; together they see the rows that one would in an optimiser step.
-
-    Accumulation is shared out first, then the batch. Raises DataError where neither can be divided.
-    """
-    size, accumulated = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    shared = gcd(accumulated, n_processes)
-    left = n_processes // shared
-    if size % left:
-        raise DataError(
-            f"an optimiser step is of {size * accumulated} rows (`per_device_train_batch_size` {size} ×"
-            f" `gradient_accumulation_steps` {accumulated}), which {n_processes} processes cannot share"
-            f" equally. Take a `num_gpus` by which {size * accumulated} can be divided, or other batches"
-        )
-    return training.model_copy(
-        update={
-            "per_device_train_batch_size": size // left,
-            "gradient_accumulation_steps": accumulated // shared,
-        }
-    )
 
 
 def run_in_processes(step: AnyStep, context: StepContext, out: Path, store: Store) -> StepResult:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from dsl.errors import DataError
 from dsl.steps.steps import AnyStep
 from dsl.steps.training_settings import Training
 from dsl.steps.training_steps import TuningStep
-from runners.execution.processes import per_process, run_in_processes
+from runners.execution.processes import run_in_processes
+from runners.execution.shared_training import share_of
 from runners.models import memory
 from runners.steps import find_runner
 from runners.store.step_io import StepContext, StepResult, write_json
@@ -36,15 +36,7 @@ def train_with_batches_that_fit(
     others. A batch that does not fit and cannot be split raises what the runner raised; DataError, where
     processes cannot share a batch or the kind of training.
     """
-    if context.n_processes > 1 and not (step.IN_PROCESSES and step.splits_batches):
-        what = step.kind if step.splits_batches else f"{step.kind}, whose loss is of a whole batch,"
-        raise DataError(f"{what} trains in one process alone: give it `num_gpus: 1`")
-    if context.fsdp and step.adapter is not None and step.adapter.quantization is not None:
-        raise DataError(
-            f"`resources.{step.kind}.fsdp`: weights in 4 bits are not sharded. Leave `fsdp` or"
-            " `quantization` out"
-        )
-    given = per_process(step.training, context.n_processes)
+    given = share_of(step, context.n_processes, fsdp=context.fsdp)
     n_out_of_memory = _times_before(out)
     while True:
         training = smaller(given, n_out_of_memory)

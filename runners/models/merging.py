@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,10 @@ def merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """Merge an adapter (PEFT's folder) into copies of the weights that it changes."""
     from peft import PeftModel
 
-    adapted: Any = cast("Any", PeftModel).from_pretrained(model, str(adapter), use_safetensors=True)
+    with warnings.catch_warnings():
+        # PEFT reads by this name what transformers has renamed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        adapted: Any = cast("Any", PeftModel).from_pretrained(model, str(adapter), use_safetensors=True)
     _untie(model)
     # safe: into a copy of each weight, which then replaces it; in place, it would change the tensors of all
     # models that share them

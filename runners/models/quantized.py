@@ -11,7 +11,13 @@ def check_quantizable() -> None:
     """Check that weights in 4 bits can be trained on here. Raises DataError."""
     import torch
 
-    if not torch.cuda.is_available():
+    check_quantizable_with(has_gpu=torch.cuda.is_available())
+
+
+def check_quantizable_with(*, has_gpu: bool) -> None:
+    """Check that weights in 4 bits can be trained on where there is a GPU, or none, without loading torch.
+    Raises DataError."""
+    if not has_gpu:
         raise DataError(
             "`quantization: nf4` is for the memory of a GPU, and this machine has none. Leave it out, or"
             " train where there is one"

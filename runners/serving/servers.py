@@ -3,6 +3,7 @@ with the process."""
 
 import atexit
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -40,6 +41,8 @@ _REQUEST_SECONDS = 3600.0
 """Patience with an answer: a server of our own queues what it cannot do yet."""
 _MAX_RETRIES = 2
 _LAST_BYTES = 20_000
+_FAILED = ".failed"
+"""Ending of the file that says why a launch failed."""
 _ERROR = re.compile(r"\b\w*(?:Error|Exception|error)\b: ?(?=\S)")
 _OF_ANOTHER = re.compile("Engine core|EngineCore.*died")
 """Errors that only say that there was one."""
@@ -167,14 +170,40 @@ _ending = threading.Lock()
 
 def running(launch: Launch, folder: Path) -> Running:
     """Return the server of a launch, started now unless it is the last one's and runs; another one is ended
-    before. Raises ServerError where it does not start."""
+    before.
+
+    Raises ServerError where it does not start. That is remembered in the folder: with the same weights,
+    arguments and GPUs it would not start for the next step either, and large weights take long to be read.
+    """
     global _running
-    if _running is not None and (_running.launch != launch or _running.has_ended()):
+    has_run = _running is not None and _running.launch == launch
+    if _running is not None and (not has_run or _running.has_ended()):
         end()
     if _running is None:
-        _running = Running(launch, folder)
+        failed = folder / f"{_digest(launch)}{_FAILED}"
+        if failed.exists():
+            raise ServerError(f"not started again: {failed.read_text('utf-8')}")
+        try:
+            _running = Running(launch, folder)
+        except ServerError as error:
+            if not has_run:
+                with contextlib.suppress(OSError):  # it only saves time
+                    failed.write_text(str(error), "utf-8")
+            raise
         atexit.register(end)
     return _running
+
+
+def forget_failed(folder: Path) -> None:
+    """Forget the launches that failed, as an apply begins: the machine may be another by now."""
+    for failed in folder.glob(f"*{_FAILED}"):
+        failed.unlink(missing_ok=True)
+
+
+def _digest(launch: Launch) -> str:
+    """Return a name of a launch on this machine with the GPUs that this process sees."""
+    named = (socket.gethostname(), os.environ.get("CUDA_VISIBLE_DEVICES"), launch)
+    return hashlib.sha256(repr(named).encode()).hexdigest()[:16]
 
 
 def end() -> None:

@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,26 @@ XP: Any = get_command(app)
 
 
 def _commands() -> dict[str, str]:
-    """Return each command of the pages, of a line of its own or in backticks, with the first page that has
-    it."""
+    """Return each command of the pages, of a line of its own in a block, indented or fenced, or in backticks,
+    with the first page that has it."""
     found: dict[str, str] = {}
     for page in PAGES:
-        for line, quoted in re.findall(r"^ {4}(\S.*)$|`([^`\n]+)`", page.read_text("utf-8"), re.MULTILINE):
-            command = (
-                " ".join(shlex.split(line, comments=True))
-                if line.startswith(("make", ".venv"))
-                else line or quoted
-            )
+        for line, quoted in _code_of(page.read_text("utf-8")):
+            command = re.sub(r"\s+# .*", "", line) or quoted
             if re.match(r"(xp|make|(\.venv/bin/)?python) \S", command) and not command.startswith("xp  "):
                 found.setdefault(command, page.name)
     return found
+
+
+def _code_of(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a page's blocks of code, and what stands in backticks."""
+    is_fenced = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            is_fenced = not is_fenced
+        elif is_fenced:
+            yield line.strip(), ""
+        yield from re.findall(r"^ {4}(\S.*)$|`([^`]+)`", line)
 
 
 COMMANDS = _commands()
@@ -96,11 +103,12 @@ NOT_RUN = (
 
 def _completed(command: str) -> str | None:
     """Return a command as it can be run on the ten-line study: words in capitals and dots replaced, the study
-    put where a spec is missing. None for the bare name of a command that needs more, and for what is not
-    run."""
+    put where a spec is missing. None for the bare name of a command that needs more, for a spec of ours,
+    which is another study, and for what is not run."""
     if command in IN_FULL:
         return IN_FULL[command]
-    if COMMANDS[command] == "exchange.md" or f"{command} ".startswith(tuple(f"{one} " for one in NOT_RUN)):
+    is_not_run = f"{command} ".startswith(tuple(f"{one} " for one in NOT_RUN))
+    if is_not_run or COMMANDS[command] == "exchange.md" or " specs/" in command:
         return None
     words = [IN_PLACE_OF.get(word, word) for word in shlex.split(command)]
     tries = [words] if len(words) == 2 else [words, [*words, "study.yaml"]]
@@ -207,6 +215,12 @@ def test_commands_of_the_pages_run(
     assert completed is not None
     done = _run(completed)
     assert done.exit_code == 0, f"{COMMANDS[command]}: {completed}\n{done.output}"
+
+
+def test_specs_that_commands_of_the_pages_name_are_there() -> None:
+    named = {word for command in OF_XP for word in shlex.split(command) if re.match(r"specs/[^*]+$", word)}
+    assert named
+    assert {word for word in named if not (ROOT / word).exists()} == set()
 
 
 def test_make_targets_of_pages_and_continuous_integration_are_there() -> None:

@@ -98,6 +98,14 @@ def test_on_a_cluster_the_gpu_is_one_that_resources_give(spec: Path, monkeypatch
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "gives `generate` steps no GPU" in resolved(spec, "executor=slurm").why
     assert resolved(spec, "executor=slurm", "resources.generate.num_gpus=1").engine == "vllm"
+    text = spec.read_text("utf-8").replace("engine: auto", "engine: transformers")
+    model = f'{{engine: auto, path: "{TINY}"}}'
+    judges = f"judges: {{level: {{judge: decision, aspects: [clarity], model: {model}}}}}\n"
+    spec.write_text(text + judges, "utf-8")
+    assert (
+        "gives `judge` steps no GPU" in resolved(spec, "executor=slurm", "resources.generate.num_gpus=1").why
+    )
+    assert resolved(spec, "executor=slurm", "resources.judge.num_gpus=1").engine == "vllm"
 
 
 def xp(spec: Path, command: str, *options: str) -> Result:

@@ -208,6 +208,13 @@ def test_labels_come_with_a_study_and_those_that_differ_from_this_store_s_are_na
     assert "labels/small/ann.jsonl" in note
 
 
+def test_a_bucket_is_named_as_it_was_written_and_what_shares_it_is_said(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["pull", "s3://group/studies", "--store", str(folder / "new")])
+    assert done.exit_code == 2
+    assert "s3://group/studies is no folder" in done.output
+    assert "`xp apply SPEC --share s3://group/studies`" in done.output
+
+
 def test_what_is_no_other_store_is_refused_and_so_is_a_store_in_use(folder: Path) -> None:
     with pytest.raises(StoreError, match="is no store"):
         pull(folder / "new", folder / "nowhere")

@@ -223,6 +223,45 @@ def test_a_server_ends_with_the_apply_of_a_process_that_goes_on(
     assert servers_of(study) == set()
 
 
+TRAINING = """
+  learnt: {method: sft, train: told, adapter: {r: 2}, training: {max_steps: 1}}
+  more: {method: sft, train: told, adapter: {r: 4}, training: {max_steps: 1}}
+judges: {empty: {judge: empty}}
+"""
+
+
+def test_a_study_that_trains_starts_one_server_for_all_that_it_asks_a_model(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(study, monkeypatch, f"{sys.executable} {SERVER}")
+    rows = [{"item": f"t{n}", "instruction": f"Say {n}.", "response": str(n)} for n in range(2)]
+    (study / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    columns = "{item: item, instruction: instruction, response: response}"
+    told = f"  told: {{rows: {{path: told.jsonl}}, columns: {columns}}}"
+    text = SPEC.partition("\njudges:")[0].replace('["en", "fr"]', '["en"]') + TRAINING
+    (study / "study.yaml").write_text(text.replace("evaluate:", f"{told}\nevaluate:"), "utf-8")
+    applied = load(study / "study.yaml").apply(report=False)
+    assert applied.failures == ()
+    assert len(rows_of(study, "generate-*/completions.jsonl")) == 4 * 3
+    assert len((study / "asked.jsonl.starts").read_text("utf-8").splitlines()) == 1
+
+
+def test_a_server_that_cannot_start_is_started_once_in_an_apply_and_fails_each_of_its_steps(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = study / "vllm"
+    program.write_text(f"#!/bin/sh\necho x >> {study}/starts\necho 'ValueError: no such dtype'\nexit 3\n")
+    program.chmod(0o755)
+    here(study, monkeypatch, f"{program} serve")
+    spec = study / "study.yaml"
+    spec.write_text(SPEC.partition("\njudges:")[0], "utf-8")
+    for n_starts in (1, 2):
+        applied = load(spec).apply(report=False)
+        assert len(applied.failures) == 4
+        assert all("exit code 3: ValueError: no such dtype" in one.error for one in applied.failures)
+        assert len((study / "starts").read_text().split()) == n_starts
+
+
 def test_an_engine_that_the_study_leaves_open_is_asked_as_the_plan_resolved_it(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

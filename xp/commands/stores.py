@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dsl.data.warehouse_address import warehouse_in
-from dsl.errors import WarehouseError
+from dsl.errors import ArgumentError, WarehouseError
 from xp.commands.arguments import DEFAULT_STORE, MOST, AsJson, Format, StoreFolder, share_of
 from xp.commands.output import exit_on_error, say, terminal_width, written_out
 
@@ -120,7 +120,7 @@ def bundle(
 
 
 def pull(
-    other: Annotated[Path, typer.Argument(metavar="PATH", help="The other store; it is only read.")],
+    other: Annotated[str, typer.Argument(metavar="PATH", help="The other store; it is only read.")],
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Merge the finished steps and the studies of another store into this one."""
@@ -128,7 +128,12 @@ def pull(
     from xp.render.results import pulled_as_text
 
     with exit_on_error():
-        found = pull_steps(store, other)
+        if "://" in other:  # as text: a path would have one slash
+            raise ArgumentError(
+                f"{other} is no folder, and `xp pull` merges a store that is one. Finished steps of a bucket"
+                f" are fetched as they are needed: `xp apply SPEC --share {other}`"
+            )
+        found = pull_steps(store, Path(other))
         say(pulled_as_text(found))
         if found.left:
             raise typer.Exit(1)

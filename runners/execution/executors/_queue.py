@@ -37,21 +37,21 @@ class Queue:
     ) -> None:
         """Skip the steps whose inputs are neither in `done` nor in `todo`, where each comes after its
         inputs."""
-        self.steps, self.store, self.on_event, self._resources = todo, store, on_event, resources
+        self.steps, self.store, self.on_event, self.resources = todo, store, on_event, resources
         self.schedule = Schedule(todo, done)
         self._awaited: dict[StepId, None] = {}
         self._look_at = 0.0
         self._skip(self.schedule.without_input())
 
-    def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
+    def take(self, loaded: Iterable[str], busy: Collection[str], full: Collection[str] = ()) -> StepId | None:
         """Take out the next step to run, as `Schedule.take` has it; None while every step left waits for
         another, or is made by another apply."""
         if self._awaited and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
             for step_id in tuple(self._awaited):
-                if self._has_claimed(step_id):
+                if self.steps[step_id].affinity not in full and self._has_claimed(step_id):
                     return step_id
-        while (step_id := self.schedule.take(loaded, busy)) is not None:
+        while (step_id := self.schedule.take(loaded, busy, full)) is not None:
             if self._has_claimed(step_id):
                 return step_id
         return None
@@ -67,13 +67,13 @@ class Queue:
             reuse_from=self._reuse_index.steps_for(step_id, step, frozenset(busy)),
             part=part,
             n_processes=self.n_processes(step_id),
-            fsdp=is_sharded(step, self._resources),
+            fsdp=is_sharded(step, self.resources),
             charge=self.store.charge,
         )
 
     def n_processes(self, step_id: StepId) -> int:
         """Return the number of processes that a step is shared out to, each with a GPU of its own."""
-        return n_processes(self.steps[step_id], self._resources)
+        return n_processes(self.steps[step_id], self.resources)
 
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""

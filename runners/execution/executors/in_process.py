@@ -5,8 +5,8 @@ import os
 import time
 from collections.abc import Collection, Mapping
 
-from dsl.errors import StepFailed, StepStopped, StoreError
-from dsl.spec.resources import Resources
+from dsl.errors import StepFailed, StepStopped, StoreError, XpError
+from dsl.spec.resources import Resources, started
 from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.attempt import attempt
@@ -30,7 +30,13 @@ def run(
     queue = Queue(todo, done, store, on_event, {})
     if queue.schedule.is_over():
         return
-    os.environ.update(share(visible(), []))
+    gpus = visible()
+    for model in (model for step in todo.values() for model in started(step) if gpus and model.n_gpus > 1):
+        raise XpError(
+            f"`args` share the server of {model.source} out to {model.n_gpus} GPUs, and `--in-process` gives"
+            " it one. Leave that out"
+        )
+    os.environ.update(share(gpus, []))
     try:
         _run(queue, todo, store, on_event)
     finally:

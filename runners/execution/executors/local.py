@@ -1,24 +1,25 @@
 """Run steps in worker processes on this machine.
 
-A worker sees one GPU, the one that the fewest others use, or as many as a training is given. It takes the
-steps that share its model one after another, and ends when none is left or another model needs its place, so
-that memory comes back. A step that fails, or takes its worker with it, costs itself and what hangs on it; the
-rest goes on.
+A worker sees one GPU, the one that the fewest others use, or as many as a training or a server is given. It
+takes the steps that share its model one after another, and ends when none is left or another model needs its
+place, so that memory comes back. A step that fails, or takes its worker with it, costs itself and what hangs
+on it; the rest goes on.
 """
 
 import os
 import selectors
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from dsl.errors import XpError
-from dsl.spec.resources import Resources
+from dsl.spec.resources import Resources, n_gpus, started
 from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.events import Ended, OnEvent, Progress, Skipped, Started
 from runners.execution.executors._process import Worker
 from runners.execution.executors._queue import Queue
-from runners.execution.gpus import VISIBLE, share, visible
+from runners.execution.gpus import VISIBLE, lacking, share, visible
 from runners.store.store import Store
 
 _LOOK_SECONDS = 0.5
@@ -40,17 +41,20 @@ def run(
     if schedule.is_over():
         return
     gpus, workers, events = visible(), list[Worker](), list[Started | Ended | Skipped]()
-    _check_gpus(queue, gpus)
+    of_servers = _gpus_of_servers(queue, gpus)
     jobs = jobs or max(1, len(gpus))
     waiting: StepId | None = None
     try:
         while not schedule.is_over():
-            while sum(map(_n_gpus, _busy(workers))) < jobs and (step_id := waiting or _next(queue, workers)):
-                affinity, n_gpus = todo[step_id].affinity, queue.n_processes(step_id)
-                waiting = None if _has_room(workers, n_gpus, jobs) else step_id
+            while sum(map(_n_gpus, _busy(workers))) < jobs and (
+                step_id := waiting or _next(queue, workers, _full(workers, of_servers, max(1, len(gpus))))
+            ):
+                affinity = todo[step_id].affinity
+                n = of_servers.get(affinity) or queue.n_processes(step_id)
+                waiting = None if _has_room(workers, n, jobs) else step_id
                 if waiting:
                     break
-                worker = _worker_for(affinity, workers, store, jobs, gpus, n_gpus)
+                worker = _worker_for(affinity, workers, store, jobs, gpus, n)
                 now = worker.give(queue.task(step_id, busy=[w.now.step_id for w in workers if w.now]))
                 events.append(now.started())
             # once workers have their next steps: writing it down waits for the disk
@@ -92,32 +96,44 @@ def _n_gpus(worker: Worker) -> int:
     return worker.settings.get(VISIBLE, "").count(",") + 1
 
 
-def _has_room(workers: list[Worker], n_gpus: int, jobs: int) -> bool:
-    """Test whether a training on several GPUs has them for itself, as far as so many jobs at a time allow:
+def _has_room(workers: list[Worker], n: int, jobs: int) -> bool:
+    """Test whether a step on several GPUs has them for itself, as far as so many jobs at a time allow:
     beside others its memory would run out."""
     in_use = sum(_n_gpus(worker) for worker in _busy(workers) if worker.affinity)
-    return n_gpus == 1 or not in_use or in_use + n_gpus <= jobs
+    return n == 1 or not in_use or in_use + n <= jobs
 
 
-def _next(queue: Queue, workers: list[Worker]) -> StepId | None:
+def _next(queue: Queue, workers: list[Worker], full: Collection[str]) -> StepId | None:
     return queue.take(
         loaded=[worker.affinity for worker in workers if not worker.is_busy],
         busy=[worker.affinity for worker in _busy(workers)],
+        full=full,
     )
 
 
-def _check_gpus(queue: Queue, gpus: tuple[str, ...]) -> None:
-    """Check that this machine has the GPUs that trainings are given."""
-    for step_id, step in queue.steps.items():
-        if (n := queue.n_processes(step_id)) > max(1, len(gpus)):
-            raise XpError(
-                f"`resources.{step.kind}.num_gpus` is {n}, and this machine has {len(gpus)} that it may use"
-                f" (`{VISIBLE}` may name them). Give it fewer, or run the study where there are more"
-            )
+def _full(workers: list[Worker], of_servers: Mapping[str, int], n_here: int) -> set[str]:
+    """Return the models whose servers are at work on every GPU, each of which has room for one of them."""
+    busy = Counter(worker.affinity for worker in _busy(workers))
+    return {model for model, n in of_servers.items() if (busy[model] + 1) * n > n_here}
+
+
+def _gpus_of_servers(queue: Queue, gpus: tuple[str, ...]) -> dict[str, int]:
+    """Return the number of GPUs that each server sees: the most that a step of it needs.
+
+    Raises XpError where this machine has fewer than a server or a training needs.
+    """
+    for why in lacking(queue.steps.values(), queue.resources, len(gpus)):
+        raise XpError(why)
+    found = dict[str, int]()
+    for step in queue.steps.values():
+        if started(step):
+            needed = min(n_gpus(step, queue.resources), max(1, len(gpus)))
+            found[step.affinity] = max(needed, found.get(step.affinity, 1))
+    return found
 
 
 def _worker_for(
-    affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...], n_gpus: int = 1
+    affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...], n: int = 1
 ) -> Worker:
     """Return a waiting worker that has the model loaded, and sees so many GPUs, or a new one.
 
@@ -125,13 +141,15 @@ def _worker_for(
     """
     waiting = [worker for worker in workers if not worker.is_busy]
     for worker in waiting:
-        if worker.affinity == affinity and _n_gpus(worker) == n_gpus:
+        if worker.affinity == affinity and _n_gpus(worker) == n:
             return worker
     for worker in waiting:
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    gpu = share(gpus, [worker.settings for worker in workers], n_gpus) if affinity else {}
+    # a second copy of a model goes where the first is not
+    taken = [worker for worker in workers for _ in range(1 + len(workers) * (worker.affinity == affinity))]
+    gpu = share(gpus, [worker.settings for worker in taken], n) if affinity else {}
     worker = Worker(store, affinity, {**_share_of_cores(jobs), **gpu})
     workers.append(worker)
     return worker

@@ -608,6 +608,24 @@ def test_a_prompt_text_that_is_a_pipe_is_refused_and_not_waited_for(folder: Path
     assert "not a regular file; a file is needed" in found
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"{engine: echo}": "{engine: vllm, path: m, command: vllm serve}"}, "XP_VLLM names it"),
+        ({"{engine: echo}": "{engine: auto, path: m, python: bin/python}"}, "XP_VLLM names it"),
+        ({"{engine: echo}": "{engine: llama_cpp, path: m, program: llama-server}"}, "XP_LLAMA_CPP names it"),
+        ({"languages:": "serving: vllm\nlanguages:"}, "is `engine: vllm`, here or in one of them"),
+        ({"languages:": "warehouse: 'ducklake:x'\nlanguages:"}, "`xp rebuild --warehouse ADDRESS`"),
+    ],
+)
+def test_what_is_the_machines_or_the_stores_matter_is_said_to_be_named_there(
+    folder: Path, changed: dict[str, str], told: str
+) -> None:
+    ((old, new),) = changed.items()
+    assert old in GOOD
+    assert [problem for problem in problems(folder, GOOD.replace(old, new)) if told in problem]
+
+
 def test_a_penalty_over_the_prompt_is_reported_where_it_weakens_what_stops_an_answer(folder: Path) -> None:
     warnings = [str(found) for found in loaded(folder, GOOD, "decoding.repetition_penalty=1.1").warnings]
     assert len(warnings) == 1

@@ -15,14 +15,14 @@ from dsl.engines._auto import Auto
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
-from dsl.spec.engines import Resolved, WhyNot, not_looked_at
+from dsl.spec.engines import Asker, Resolved, WhyNot, not_looked_at
 from dsl.spec.experiment import Experiment
 
 HUB = {"hub": "a/base", "revision": "1"}
 OPEN = {"engine": "auto", **HUB, "args": {"max_model_len": 64}, "batch_size": 3}
 
 
-def served(model: Auto, experiment: Experiment) -> str | None:
+def served(model: Auto, experiment: Experiment, asker: Asker) -> str | None:
     return None
 
 
@@ -74,7 +74,7 @@ def test_ids_are_those_of_the_engine_that_was_taken(planned: Callable[..., Plan]
 
 
 def test_a_study_that_names_its_engines_asks_nothing_of_the_machine(planned: Callable[..., Plan]) -> None:
-    def looks(model: Auto, experiment: Experiment) -> str | None:
+    def looks(model: Auto, experiment: Experiment, asker: Asker) -> str | None:
         raise AssertionError("no engine is open")
 
     assert planned(HUB, looks).engines == ()
@@ -84,9 +84,10 @@ def test_what_vllm_cannot_decode_is_left_to_transformers_with_the_reason(
     planned: Callable[..., Plan],
 ) -> None:
     decoding = {"repetition_penalty": 1.1, "penalize_prompt": False}
-    (one,) = planned(OPEN, decoding=decoding).engines
+    one, judge = planned(OPEN, decoding=decoding, judges=level(**OPEN)).engines
     assert one.engine == "transformers"
     assert "penalize_prompt" in one.why
+    assert judge.engine == "vllm"  # whose decoding is its own
 
 
 @pytest.mark.parametrize("engine", ["vllm", "auto"])

@@ -7,9 +7,12 @@ import pytest
 
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
+from dsl.engines.vllm import Settings as Served
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
+from dsl.spec.resources import Resources, n_gpus
+from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import write_study
 
 
@@ -96,3 +99,53 @@ def test_what_is_wrong_is_reported_with_its_place_and_what_was_meant(
     spec: Path, settings: dict[str, object], told: str
 ) -> None:
     assert told in problem(spec, **settings)
+
+
+SERVED = {"path": str(TINY), "engine": "vllm", "args": {"tensor_parallel_size": 2}}
+
+
+def planned_served(spec: Path, **settings: object) -> Plan:
+    study = json.loads(spec.read_text("utf-8")) | settings
+    study["models"] = {"m": {"base": SERVED}}
+    judge = {"judge": "decision", "aspects": ["clarity"], "model": {**SERVED, "args": {"seed": 1}}}
+    study["judges"] = {"empty": {"judge": "empty"}, "level": judge}
+    spec.write_text(json.dumps(study), "utf-8")
+    return planned(spec)
+
+
+def test_a_served_step_sees_as_many_gpus_as_its_server_shares_the_model_out_to_or_it_is_given(
+    spec: Path,
+) -> None:
+    plan = planned_served(spec)
+    given = {"generate": Resources(num_gpus=4), "judge": Resources(num_gpus=3), "data": Resources(num_gpus=9)}
+    seen = {
+        (step.kind, bool(step.affinity), n_gpus(step, {}), n_gpus(step, given))
+        for step in plan.steps.values()
+    }
+    assert seen == {
+        ("data", False, 1, 1),
+        ("generate", True, 2, 4),
+        ("judge", False, 1, 1),
+        ("judge", True, 1, 3),
+    }
+    args = dict.fromkeys(("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"), 2)
+    assert Served(path=str(TINY), args=args).n_gpus == 8
+
+
+@pytest.mark.parametrize("executor", ["slurm", "ray"])
+def test_a_cluster_that_gives_a_served_step_fewer_gpus_than_its_server_needs_is_refused(
+    spec: Path, executor: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned_served(
+            spec, executor=executor, resources={"generate": {"num_gpus": 1}, "judge": {"num_gpus": 1}}
+        )
+    (found,) = caught.value.problems
+    assert f"{found.path}: {found.message}" == (
+        "resources.generate.num_gpus: found `1`; `args` share the server of `m` out to 2 GPUs"
+    )
+
+
+def test_several_gpus_that_a_step_has_no_use_for_are_warned_of(spec: Path) -> None:
+    (found,) = load(spec, ("resources.generate.num_gpus=2",)).warnings
+    assert found.message.startswith("found `2`; generate steps use 1, unless a server is started for them")

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -153,6 +153,54 @@ def test_an_adapter_is_unloaded_when_its_step_ends_early_and_the_server_stays_fo
     assert len(starts(asked)) == 1
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "DoRA": {"target_modules": ["q_proj"], "use_dora": True},
+    "modules that are saved as a whole": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+    "adapters of the embedding": {"target_modules": ["embed_tokens", "q_proj"]},
+    "ranks of their own": {"target_modules": ["q_proj", "v_proj"], "rank_pattern": {"v_proj": 2}},
+    "biases": {"target_modules": ["q_proj"], "bias": "all"},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers` to `True`:UserWarning")
+@pytest.mark.parametrize("is_tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_more_than_a_plain_adapter_is_merged_to_the_same_model(
+    tmp_path: Path, kind: str, is_tied: bool
+) -> None:
+    import torch
+    import transformers
+
+    from runners.models import merged_weights
+    from runners.models.loading import load
+
+    weights = Weights(path=str(embeddings(tmp_path / "base", is_tied=is_tied)))
+    tuned = adapted(tmp_path / "sft-1", weights, tmp_path / "cache", 1, **KINDS[kind])
+    assert merged_weights.plain_adapter(tuned, 512) is None
+    merged = merged_weights.merged_folder(weights, tuned, tmp_path / "cache")
+    there: Any = cast("Any", transformers).AutoModelForCausalLM.from_pretrained(merged)
+    ids = torch.tensor([[1, 5, 9, 33, 7]])
+    with torch.inference_mode():
+        base = load(weights, None, tmp_path / "cache").model(ids).logits
+        here = load(weights, tuned, tmp_path / "cache").model(ids).logits
+        assert torch.allclose(there(ids).logits, here, atol=1e-5)
+        assert not torch.allclose(base, here, atol=1e-3)
+
+
+def embeddings(folder: Path, *, is_tied: bool) -> Path:
+    """The tiny model with one embedding for input and output, or two."""
+    import transformers
+
+    auto: Any = transformers
+    model = auto.AutoModelForCausalLM.from_pretrained(TINY, tie_word_embeddings=is_tied)
+    if not is_tied:
+        model.lm_head.weight.data = model.lm_head.weight.data.flip(0).clone()
+    model.save_pretrained(folder)
+    auto.AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
+    return folder
+
+
 def test_an_adapter_on_an_adapter_and_weights_trained_in_full_are_served_as_weights(
     tmp_path: Path, asked: Path
 ) -> None:
@@ -240,6 +288,25 @@ def test_a_prompt_longer_than_the_server_reads_is_an_error_of_its_row(
     assert "the model's 40 positions leave no room" in found["50"]["error"]
     (sent,) = posted(asked)
     assert len(sent["prompt"]) + sent["max_tokens"] <= 40
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [({}, "quantization=fbgemm_fp8"), ({"quantization": "fp8"}, "quantization=fp8")],
+)
+def test_rows_tell_the_quantisation_that_a_checkpoint_names_itself(
+    tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch, args: dict[str, Any], told: str
+) -> None:
+    monkeypatch.setenv("VLLM_SERVER_HAS_NO_MODEL", "1")
+    folder = tmp_path / "quantised"
+    shutil.copytree(TINY, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    named = {**config, "quantization_config": {"quant_method": "fbgemm_fp8"}}
+    (folder / "config.json").write_text(json.dumps(named), "utf-8")
+    settings = Settings(path=str(folder), args=args, counted_args=args)
+    engine = find_engine("vllm").Engine(settings, None, tmp_path)
+    (answer,) = engine.generate([EngineRequest(key="1", prompt=Prompt(text="Why?"))], GREEDY)
+    assert answer.system_fingerprint == f"vllm 0.32.0, float32, {told}"
 
 
 def test_a_server_that_ends_is_started_once_more_and_then_the_step_fails(

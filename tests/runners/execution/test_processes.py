@@ -19,8 +19,8 @@ from runners.execution.executors import local
 from runners.execution.processes import (
     Job,
     _error,  # pyright: ignore[reportPrivateUsage]
-    per_process,
 )
+from runners.execution.shared_training import per_process
 from runners.models.loading import load_to_train
 from runners.store.store import Store
 from runners.training.trainer import BatchTooLarge

@@ -71,6 +71,62 @@ def test_a_second_worker_takes_another_model_and_only_then_the_same() -> None:
     assert schedule.take(loaded=[], busy=["a", "b", "a"]) is None
 
 
+TRAINED: Mapping[str, StepResult] = {
+    "plain": StepResult(model="server"),
+    "sft": StepResult(model="weights"),
+    "tuned": StepResult(after=("sft",), model="server"),
+    "dpo": StepResult(after=("sft",), model="weights"),
+    "of-dpo": StepResult(after=("dpo",), model="server"),
+    "judged": StepResult(after=("plain", "of-dpo"), model="judge"),
+}
+
+
+def one_worker(todo: Mapping[str, StepResult]) -> list[str]:
+    """The models that one worker loads, one after another."""
+    schedule, loads = Schedule(todo, done=()), [""]
+    while step_id := schedule.take(loaded=[loads[-1]], busy=[]):
+        if todo[step_id].model not in ("", loads[-1]):
+            loads.append(todo[step_id].model)
+        schedule.done(step_id)
+    assert schedule.is_over()
+    return loads[1:]
+
+
+def test_a_model_that_waits_for_another_is_loaded_after_it_and_once() -> None:
+    assert one_worker(TRAINED) == ["weights", "server", "judge"]
+    two = {f"{name} {n}": StepResult(after=tuple(f"{one} {n}" for one in step.after), model=model)
+           for n in (1, 2) for name, step in TRAINED.items()
+           for model in (step.model if step.model == "judge" else f"{step.model} {n}",)}  # fmt: skip
+    assert one_worker(two) == ["weights 1", "server 1", "weights 2", "server 2", "judge"]
+
+
+def test_models_that_wait_for_each_other_are_taken_in_the_plans_order() -> None:
+    todo = {
+        "a": StepResult(model="server"),
+        "level-a": StepResult(after=("a",), model="judge"),
+        "b": StepResult(after=("level-a",), model="server"),
+        "level-b": StepResult(after=("b",), model="judge"),
+    }
+    assert one_worker(todo) == ["server", "judge", "server", "judge"]
+
+
+def test_a_second_worker_shares_a_model_before_it_loads_one_that_waits_for_it() -> None:
+    todo = {**TRAINED, "other-sft": StepResult(model="weights")}
+    schedule = Schedule(todo, done=())
+    assert schedule.take(loaded=[], busy=[]) == "sft"
+    assert schedule.take(loaded=[], busy=["weights"]) == "other-sft"
+    assert schedule.take(loaded=[], busy=["weights", "weights"]) == "plain"
+
+
+def test_a_model_of_which_no_more_copies_have_room_is_not_handed_out() -> None:
+    todo = {"one": StepResult(model="a"), "two": StepResult(model="a"), "other": StepResult(model="b")}
+    schedule = Schedule(todo, done=())
+    assert schedule.take(loaded=[], busy=[]) == "one"
+    assert schedule.take(loaded=[], busy=["a"], full=["a"]) == "other"
+    assert schedule.take(loaded=[], busy=["a", "b"], full=["a"]) is None
+    assert schedule.take(loaded=["a"], busy=["b"]) == "two"
+
+
 def test_one_worker_is_kept_for_steps_that_load_nothing_and_the_others_for_models() -> None:
     todo = {"j1": StepResult(), "j2": StepResult(), "m1": StepResult(model="a")}
     schedule = Schedule(todo, done=())

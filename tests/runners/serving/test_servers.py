@@ -153,3 +153,29 @@ def test_a_server_does_not_see_the_modules_of_this_python(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ServerError, match="exit code 8"):
         running(ending("import os; raise SystemExit(9 if 'PYTHONPATH' in os.environ else 8)"), tmp_path)
+
+
+def test_a_launch_that_failed_is_not_tried_again_until_that_is_forgotten(tmp_path: Path) -> None:
+    code = f"open({str(tmp_path / 'starts')!r}, 'a').write('x'); raise ValueError('no such quantisation')"
+    for _ in range(2):
+        with pytest.raises(ServerError, match=r"ended with exit code 1: .*no such quantisation"):
+            running(ending(code), tmp_path / "servers")
+    assert (tmp_path / "starts").read_text() == "x"
+    with pytest.raises(ServerError, match=r"^not started again: the server of no server ended"):
+        running(ending(code), tmp_path / "servers")
+    servers.forget_failed(tmp_path / "servers")
+    with pytest.raises(ServerError, match=r"^the server of no server ended"):
+        running(ending(code), tmp_path / "servers")
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_a_server_that_ran_and_does_not_start_again_at_once_is_tried_by_the_next_step(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    command = ("sh", "-c", f'test -e {full} && exit 3; exec "$@"', "sh", *launch().command)
+    starting = Launch("the model m", command, "VLLM_API_KEY")
+    running(starting, tmp_path).end()
+    full.touch()
+    with pytest.raises(ServerError, match=r"^the server of the model m ended with exit code 3"):
+        running(starting, tmp_path)
+    full.unlink()
+    assert not running(starting, tmp_path).has_ended()

@@ -10,6 +10,7 @@ import pytest
 from dsl.data.fingerprints import PROMPT_TEXTS, Fingerprints
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
+from dsl.engines.vllm import Settings as Served
 from dsl.errors import XpError
 from dsl.spec.resources import Resources
 from dsl.steps.identity import step_id
@@ -242,7 +243,7 @@ def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> No
         return worker
 
     try:
-        assert [seen(start(name)) for name in ("one", "two", "one")] == ["GPU-a", "GPU-b", "GPU-a"]
+        assert [seen(start(name)) for name in ("one", "two", "one")] == ["GPU-a", "GPU-b", "GPU-b"]
         for freed in (workers[0], workers[2]):
             freed.end()
             workers.remove(freed)
@@ -270,6 +271,58 @@ def test_a_training_on_more_gpus_than_there_are_is_refused_before_anything_runs(
     found = r"`resources\.sft\.num_gpus` is 4, and this machine has 2 that it may use"
     with pytest.raises(XpError, match=found):
         run({step_id(train): train}, tmp_path, resources={"sft": Resources.model_validate({"num_gpus": 4})})
+
+
+SHARED_OUT = Served(path=str(TINY), args={"tensor_parallel_size": 2})
+
+
+def answers(**settings: Any) -> GenerateStep:
+    made: dict[str, Any] = {"model": SHARED_OUT, "examples": f"data-{'a' * 16}", "prompt": None}
+    return GenerateStep(**{**made, "decoding": Decoding(), **settings})
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+def test_a_server_on_more_gpus_than_there_are_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: bool
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, "0,1" if in_process else "0")
+    step = answers()
+    where = "--in-process" if in_process else "this machine has 1 that it may use"
+    with pytest.raises(XpError, match=rf"`args` share the server of .* out to 2 GPUs.*{where}"):
+        run({step_id(step): step}, tmp_path, done=(step.examples,), in_process=in_process)
+
+
+@pytest.mark.parametrize(("seen", "most"), [("0", 1), ("0,1", 2)])
+def test_no_two_servers_of_one_model_share_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str, most: int
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, seen)
+    asked = [answers(model=Served(path="gone"), seed=seed) for seed in range(3)]
+    todo = {step_id(step): step for step in asked}
+    at_work, found = 0, list[int]()
+    for event in run(todo, tmp_path, jobs=3, done=(asked[0].examples,)):
+        at_work += isinstance(event, Started) - isinstance(event, Ended)
+        found.append(at_work)
+    assert max(found) == most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_server_sees_the_gpus_that_it_shares_a_model_out_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(gpus.VISIBLE, "a,b,c")
+    program = tmp_path / "vllm"
+    program.write_text(f'#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES" >> {tmp_path / "seen"}\nexit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("XP_VLLM", f"{program} serve")
+    plan = plan_of(write_study(tmp_path / "study", languages=("en",), n_items=1))
+    (data,) = step_ids(plan, "data")
+    text = PromptText(language="en", sha256=Fingerprints().file(PROMPT_TEXTS / "en.yaml"))
+    step = answers(examples=data, prompt=TextPrompt(text=text, num_fewshot=0))
+    events = run({data: plan.steps[data], step_id(step): step}, tmp_path / "store")
+    (failed,) = [event.error for event in events if isinstance(event, Ended) and event.status == "failed"]
+    assert "ended with exit code 3" in str(failed)
+    assert (tmp_path / "seen").read_text() == "a,b\n"
 
 
 def test_a_training_on_several_gpus_waits_until_no_other_model_is_on_them(
