@@ -87,7 +87,8 @@ def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterato
             f" for the KV cache of a row. There are {in_bytes(machine.memory_bytes)} on {machine.name}."
         )
     if len(steps) > MOST_TOO_LARGE:
-        yield f"So do {len(steps) - MOST_TOO_LARGE} more steps."
+        n = len(steps) - MOST_TOO_LARGE
+        yield f"So {'does' if n == 1 else 'do'} {counted(n, 'more step')}."
 
 
 def beside_lines(beside: BesideActual) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _table(overview: Overview, columns: Sequence[Column], width: int | None) -> 
         )
     last = ["total", *([""] * len(languages) if are_columns else [""]), *(c.text(lines) for c in shown)]
     if rest := len(places) + 1 - len(rows):
-        rows.append([f"  … and {rest} more lines: `xp plan --json` lists all"])
+        rows.append([f"  … and {counted(rest, 'more line')}: `xp plan --json` lists all"])
     return _aligned([*rows, last], width)
 
 
@@ -193,7 +193,8 @@ def _why(overview: Overview) -> Iterator[str]:
         )
         yield f"{MARKS['changed']} {change}{whose}"
     if len(changes) > MOST_CHANGES:
-        yield f"{MARKS['changed']} and {len(changes) - MOST_CHANGES} more changes: xp plan --json lists all"
+        more = counted(len(changes) - MOST_CHANGES, "more change")
+        yield f"{MARKS['changed']} and {more}: xp plan --json lists all"
     again = Counter(
         diff.why(step_id) for step_id in diff.todo if step_id in diff.faults or step_id in diff.left_open
     )

@@ -40,13 +40,20 @@ def test_verdicts_on_answers_that_are_not_made_yet_are_at_most_as_many_as_planne
     assert re.search(r" 6/6 +≤6/6 ", planned.as_text())
     assert "≤ at most: equal rows are reused" in planned.as_text()
     assert [line.verdicts.is_most for line in planned.published.lines] == [False, True]
+
+
+@pytest.mark.parametrize(("languages", "made"), [(("en",), Rows(6, 3)), (("en", "fr"), Rows(12, 6, True))])
+def test_an_added_judge_makes_as_many_verdicts_as_planned_where_no_other_answers_may_be_equal(
+    languages: tuple[str, ...], made: Rows, tmp_path: Path
+) -> None:
+    study = Study(write_study(tmp_path, languages=languages, n_items=3), tmp_path / "store")
     study.apply(in_process=True, report=False)
     judged = json.loads(study.spec.read_text("utf-8"))
     judged["judges"]["length"] = {"judge": "length"}
     study.spec.write_text(json.dumps(judged), "utf-8")
     again = study.plan()
-    assert [line.verdicts for line in again.published.lines][1:] == [Rows(12, 6)]
-    assert "≤" not in again.as_text()
+    assert [line.verdicts for line in again.published.lines][1:] == [made]
+    assert ("≤" in again.as_text()) == made.is_most
 
 
 @pytest.mark.parametrize("width", range(24, 60, 4))
