@@ -149,7 +149,7 @@ def plan(
         elif steps:
             from xp.render.steps import steps_as_text
 
-            say(steps_as_text(planned.diff, planned.power))
+            say(steps_as_text(planned.diff, planned.power, planned.estimates))
         else:
             say(_planned_as_text(planned, share))
         if check and planned.todo:

@@ -55,16 +55,21 @@ def plan_as_text(
     columns: Sequence[Column] = COLUMNS,
     estimated: Sequence[str] = (),
     width: int | None = None,
+    wide: Sequence[Column] | None = None,
 ) -> str:
     """One screen: counts, the table of lines, and what a reader must know before it is applied.
 
     Args:
+        wide: Columns to have instead where they fit into the width.
         estimated: Sentences on what it takes, which stand below the table.
         width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
     """
     diff = overview.diff
     question, counts = head_of(diff, width)
-    lines = [question, *_wrapped(counts, width), *_table(overview, columns, width)]
+    table = _table(overview, wide or columns, width)
+    if width is not None and any(cell_len(line) > width for line in table):
+        table = _table(overview, columns, width)
+    lines = [question, *_wrapped(counts, width), *table]
     lines += [*_wrapped(_legend(overview), width), ""]
     for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += _wrapped(one_line(sentence), width)
