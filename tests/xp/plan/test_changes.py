@@ -164,6 +164,27 @@ def test_what_changed_is_said_with_both_values_and_its_place(
     assert {line.method for line in overview.lines if line.todo} - {"data"} == {*methods}
 
 
+def test_comments_and_layout_of_a_prompt_text_make_nothing_again(spec: Path) -> None:
+    folder = spec.parent
+    written = yaml.safe_load((folder / "prompt_fr.yaml").read_text("utf-8"))
+    (folder / "prompt_fr.yaml").write_text(f"# mine\n{yaml.safe_dump(written)}preamble: ''\n", "utf-8")
+    overview = seen(spec)
+    assert not overview.diff.todo
+    assert folder / "prompt_fr.yaml" in {Path(path) for path in overview.diff.files}
+
+
+def test_a_data_file_of_other_bytes_is_read_again_and_its_rows_are_reused(spec: Path) -> None:
+    path = spec.parent / "asked_en.jsonl"
+    path.write_text(path.read_text("utf-8").replace(": ", ":   "), "utf-8")
+    overview = seen(spec)
+    kinds = {step_id.partition("-")[0] for step_id in overview.diff.todo}
+    assert kinds == {"data", "generate", "judge"}
+    for line in overview.lines:
+        assert (line.answers.n_made, line.verdicts.n_made) == (0, 0)
+    store = spec.parent / ".xp"
+    assert CliRunner().invoke(app, ["plan", str(spec), "--check", "--store", str(store)]).exit_code == 3
+
+
 def test_one_change_more_than_are_shown_is_counted_in_the_singular(spec: Path) -> None:
     added = "".join(f"  {name}: {{judge: {name}}}\n" for name in ("length", "loop", "code", "language"))
     edit(spec, "  empty:", f"{added}  empty:")
