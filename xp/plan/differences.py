@@ -70,7 +70,7 @@ def differences(old: object, new: object, path: SpecPath, owner: Value) -> Itera
 
 
 def _replaced(old: object, new: object) -> Sequence[tuple[int, str, str]]:
-    """Of two sorted lists of as many names: place, name then and name now where one stands for another."""
+    """Place, name then and name now where, in sorted lists of as many names, one stands for another."""
     was, now = (_sorted_names(one) for one in (old, new))
     if len(was) != len(now):
         return ()

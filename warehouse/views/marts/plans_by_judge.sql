@@ -1,9 +1,10 @@
 -- One row per study, dataset and judge: the ledger of what was ever applied there. Plans of all studies of
 -- the store are counted, with their cells and contrasts, that had answers to any of the study's items judged
--- by a judge of that name; a cell counts once for each data that it was asked on. An item is the same where its id, its question and the conversation before it are,
--- in whatever file. Of the study's `n_items`, as they were asked last, every counted plan asked at least
--- `n_shared_items`. `n_added` are contrasts that a study got after its first verdict; `contrasts_sha256` and
--- `fixed_at` are of the study's plan of today, whose contrasts were fixed then (UTC).
+-- by a judge of that name; a cell counts once for each data that it was asked on. An item is the same where
+-- its id, its question and the conversation before it are, in whatever file. Of the study's `n_items`, as
+-- they were asked last, every counted plan asked at least `n_shared_items`. `n_added` are contrasts that a
+-- study got after its first verdict; `contrasts_sha256` and `fixed_at` are of the study's plan of today,
+-- whose contrasts were fixed then (UTC).
 with
 
 applied as materialized (
