@@ -227,9 +227,11 @@ class Planned:
         from xp.render.estimates import budget_sentences, estimate_columns, estimate_sentences
         from xp.render.plan import COLUMNS, plan_as_text
 
-        columns = (*COLUMNS, *estimate_columns(self.estimates))
+        narrow, wide = (
+            (*COLUMNS, *estimate_columns(self.estimates, is_wide=is_wide)) for is_wide in (False, True)
+        )
         more = (*estimate_sentences(self.diff, self.estimates), *budget_sentences(self.budget))
-        return plan_as_text(self.overview, self.power, columns, more, width)
+        return plan_as_text(self.overview, self.power, narrow, more, width, wide)
 
     def needed(self, effect: float) -> "Sequence[Needed]":
         """Return the items, training seeds or judge repeats that would detect an effect, in the unit of each

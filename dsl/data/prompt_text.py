@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from dsl.data.regular_files import read_regular
 from dsl.errors import DataError, SpecError
 from dsl.values import Language, Value
 from dsl.yaml.document import parse_yaml
@@ -28,6 +29,14 @@ class PromptTemplate(Value):
     preamble: str = ""
     demonstrations: tuple[Demonstration, ...] = ()
     system: str | None = Field(default=None, min_length=1)
+
+
+def read_prompt_text(path: Path) -> PromptTemplate:
+    """Read a prompt text. Raises DataError where the file cannot be read or holds none."""
+    try:
+        return parse_prompt_text(read_regular(path).decode("utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8: {error}") from error
 
 
 @cache

@@ -1,5 +1,6 @@
 """Values of YAML files beside a spec: prompt texts, rubrics, texts of judges."""
 
+import hashlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,12 @@ from dsl.yaml.document import read_yaml
 from dsl.yaml.validation_errors import explain
 
 Read = TypeVar("Read", bound=Value)
+
+
+def value_sha256(value: Value) -> str:
+    """SHA-256 of what a file holds, in hex: its comments, its layout and defaults that it writes out do not
+    count. The order of its keys does, since aspects are asked in theirs."""
+    return hashlib.sha256(value.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def read_value(path: Path, cls: type[Read], called: str) -> Read:

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
+from dsl.data.fingerprints import RUNNERS, Fingerprints, combined, file_sha256
 from dsl.data.paths import CellNames
-from dsl.data.yaml_values import read_value
+from dsl.data.yaml_values import read_value, value_sha256
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
 from dsl.judges._judge_prompts import Sentence, judge_prompts
@@ -170,12 +170,10 @@ class RubricSettings(JudgeSettings):
         """With the texts of one language. Raises DataError where there are none."""
         here = self.model_copy(update={"language": language})
         if isinstance(here.rubric, RubricFile):
-            own = RubricFile(file=here.rubric.file, sha256=fingerprints.file(here._path()))
-            levels = {
-                name: len(aspect.levels)
-                for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()
-            }
-            here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
+            found = load_rubric(here._path(), fingerprints.file(here._path()))
+            levels = {name: len(aspect.levels) for name, aspect in found.aspects.items()}
+            own = RubricFile(file=here.rubric.file, sha256=value_sha256(found), levels=levels)
+            here = here.model_copy(update={"rubric": own})
         judge_prompts(language)
         here._check()
         texts = [fingerprints.text("judges/judge_prompts", language)]
@@ -206,15 +204,16 @@ class RubricSettings(JudgeSettings):
 
 @cache
 def load_rubric(path: Path, sha256: Sha256 | None = None) -> Rubric:
-    """Read a rubric file; `sha256` is what the plan found it to hold.
+    """Read a rubric file; `sha256` is of what the plan found it to hold, or of its bytes.
 
     Raises:
         DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is
             wrong is reported with its line.
     """
-    if sha256 is not None and Fingerprints().file(path) != sha256:
+    found = read_value(path, Rubric, "a rubric")
+    if sha256 is not None and sha256 not in (value_sha256(found), file_sha256(path)):
         raise DataError(f"{path} has changed since the study was planned. Plan it again")
-    return read_value(path, Rubric, "a rubric")
+    return found
 
 
 @cache

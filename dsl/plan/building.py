@@ -7,9 +7,11 @@ from typing import Literal, cast
 
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
 from dsl.data.paths import CellNames
+from dsl.data.prompt_text import read_prompt_text
 from dsl.data.rows import Rows
 from dsl.data.source import Columns, References
 from dsl.data.sources import rows_in, rows_of_cell, source_of
+from dsl.data.yaml_values import value_sha256
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
@@ -286,8 +288,9 @@ class Build:
                 )
             else:
                 path = prompt.of(language, self._folder)
+                self._fingerprints.file(path)  # which a lock and a saved plan name
                 self._texts[key] = PromptText(
-                    language=language, path=str(path), sha256=self._fingerprints.file(path)
+                    language=language, path=str(path), sha256=value_sha256(read_prompt_text(path))
                 )
         return self._texts[key]
 

@@ -14,6 +14,8 @@ class PromptText(Value):
     path: str | None = None
     """Someone's own file; None is the text that ships with xp."""
     sha256: Sha256
+    """Digest of what someone's own file holds (`dsl.data.yaml_values.value_sha256`), or of the bytes of one
+    that ships."""
 
 
 class Demonstrations(Value):

@@ -14,8 +14,9 @@ import hashlib
 from pathlib import Path
 
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
+from dsl.data.prompt_text import PromptTemplate, parse_prompt_text, read_prompt_text
 from dsl.data.records import Example, Message, Prompt
+from dsl.data.yaml_values import value_sha256
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
@@ -30,8 +31,13 @@ def read_text(text: PromptText) -> PromptTemplate:
     prompt text.
     """
     path = Path(text.path) if text.path is not None else PROMPT_TEXTS / f"{text.language}.yaml"
-    content = _read_planned(path, text.sha256)
-    return parse_prompt_text(content, path)
+    if text.path is None:
+        return parse_prompt_text(_read_planned(path, text.sha256), path)
+    found = read_prompt_text(path)
+    # steps of earlier versions have the digest of the bytes
+    if text.sha256 != value_sha256(found):
+        _read_planned(path, text.sha256)
+    return found
 
 
 class Prompter:

@@ -110,7 +110,7 @@ def test_without_yes_nothing_is_changed_and_sizes_and_the_cache_are_said(folder:
     lines = said.output.splitlines()
     assert lines[1] == "of no spec: other"
     table = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  ")}
-    assert table["generate"] == ["0.0", "MB", "1", "steps,", "3", "rows"]
+    assert table["generate"] == ["0.0", "MB", "1", "step,", "3", "rows"]
     assert table["cache"][:2] == ["5.0", "MB"]
     assert lines[-1].startswith("Nothing is removed yet. `--yes` removes 0.0 MB, `--cache --yes` 5.0 MB")
 

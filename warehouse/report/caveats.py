@@ -238,9 +238,11 @@ def _applied(plans: Rows) -> Caveat | None:
     if most["n_plans"] == 1:
         return None
     studies = f" of {most['n_studies']} studies" if most["n_studies"] > 1 else ""
+    n_items, n_shared = most["n_items"], most["n_shared_items"]
+    some = f", each on at least {n_shared} of its {n_items} items" if n_shared < n_items else ""
     headline = (
         f"{counted(most['n_plans'], 'plan')}{studies} with {counted(most['n_cells'], 'cell')} were applied on"
-        f" {most['dataset']} and `{most['judge']}`; {counted(most['n_added'], 'contrast')} of"
+        f" {most['dataset']} and `{most['judge']}`{some}; {counted(most['n_added'], 'contrast')} of"
         f" {most['n_contrasts']} {'was' if most['n_added'] == 1 else 'were'} added after the first result."
     )
     fixed = f"{most['fixed_at']:%Y-%m-%d %H:%M} UTC (SHA-256 {most['contrasts_sha256'][:12]})"

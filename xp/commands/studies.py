@@ -118,7 +118,11 @@ def plan(
         typer.Option(metavar="FILE", help="Save the plan, as JSON, for `xp apply FILE`."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 3 where there is something to run.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit with 3 where there is something to run, also where all of its rows are reused.",
+        ),
     ] = False,
     share: ShareAddress = None,
     store: StoreFolder = DEFAULT_STORE,
@@ -149,7 +153,7 @@ def plan(
         elif steps:
             from xp.render.steps import steps_as_text
 
-            say(steps_as_text(planned.diff, planned.power))
+            say(steps_as_text(planned.diff, planned.power, planned.estimates))
         else:
             say(_planned_as_text(planned, share))
         if check and planned.todo:

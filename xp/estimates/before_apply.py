@@ -10,6 +10,7 @@ from xp.attempts import Watch
 from xp.estimates.estimating import Estimates
 from xp.estimates.kept import keep
 from xp.render.labels import labels_of
+from xp.render.words import counted
 
 
 def keeping(estimates: Estimates, diff: Diff, store: Path, watch: Watch) -> Watch:
@@ -40,7 +41,7 @@ def refuse_too_large(diff: Diff, estimates: Estimates) -> None:
     if not too_large or diff.plan.execution.is_on_cluster:
         return
     step_id, n_bytes = next(iter(too_large.items()))
-    more = f", and those of {len(too_large) - 1} more steps" if len(too_large) > 1 else ""
+    more = f", and those of {counted(len(too_large) - 1, 'more step')}" if len(too_large) > 1 else ""
     raise ArgumentError(
         f"the weights of {one_line(labels_of(diff).get(step_id, step_id))} ({step_id}) need"
         f" {n_bytes / 1e9:.1f} GB{more}; {here.name} have {here.memory_bytes / 1e9:.1f} GB of memory. Use"

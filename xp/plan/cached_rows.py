@@ -8,7 +8,8 @@ hold the prompts' tokens, which are known only when the step runs.
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from runners.judges.contract import NO_REPLY
 from runners.steps.generate import is_still_valid
 from runners.store.step_io import read_rows
 from runners.store.store import Store, read_step
-from xp.plan.asked import Asked
+from xp.plan.asked import Asked, n_aspects, step_of
 from xp.plan.changes import Changes
 from xp.plan.differences import differences
 
@@ -35,6 +36,10 @@ MOST_BYTES = 64_000_000
 
 _OF_NO_ROW = {("examples",), ("decoding", "max_new_tokens")}
 """Fields in which two generate steps may differ and still have rows in common."""
+
+
+Place = tuple[str, str, Name | None, str]
+"""Key of the judge, item, opponent and aspect of a verdict."""
 
 
 @dataclass
@@ -46,8 +51,13 @@ class CachedRows:
     changes: Changes | None
     uncertain: set[StepId] = field(default_factory=set[StepId])
     """Generate steps whose prompt text is another: prompts may be alike nevertheless, or but for a stop
-    string."""
+    string. Judge steps whose items are others in what their judges may not read."""
     _answers: dict[StepId, Mapping[str, str]] = field(default_factory=dict[StepId, Mapping[str, str]])
+    _verdicts: dict[StepId, frozenset[Place]] = field(default_factory=dict[StepId, frozenset[Place]])
+    _settings: dict[int, tuple[JudgeSettings, Mapping[str, str]]] = field(
+        default_factory=dict[int, "tuple[JudgeSettings, Mapping[str, str]]"]
+    )
+    _canonical: Canonical = field(default_factory=Canonical)
     _n_bytes: int = 0
 
     def n_rows(self, step_id: StepId) -> int:
@@ -57,24 +67,50 @@ class CachedRows:
         step = self.diff.plan.steps[step_id]
         if isinstance(step, GenerateStep):
             return len(self.answers(step_id))
-        return self._n_verdicts(step_id, step) if isinstance(step, JudgeStep) else 0
+        return len(self.verdicts(step_id)) if isinstance(step, JudgeStep) else 0
+
+    def may_be_elsewhere(self, step_id: StepId, step: GenerateStep | JudgeStep) -> bool:
+        """Test whether rows that a step has to make may be equal to some of steps that it is not compared
+        with: in the store, or in the plan itself."""
+        if self.diff.plan.execution.reuse != "any":
+            return False
+        if step_id in self.uncertain or self._has_others.get(step.kind, False):
+            return True
+        if not isinstance(step, JudgeStep):
+            return False
+        aspects = (text for judge in step.judges.values() for text in self._by_aspect(judge).values())
+        return bool(step.verdicts) or any(self._n_judging[text] > 1 for text in aspects)
 
     @cached_property
-    def has_others(self) -> Mapping[str, bool]:
+    def _has_others(self) -> Mapping[str, bool]:
         """Kind of step -> whether the store has such steps that are not compared here."""
-        compared = {*self.diff.plan.steps}
-        if self.changes is not None:
-            compared.update(self.changes.applied.step_ids)
-        shared = self.diff.plan.execution.reuse == "any"
-        found = self._there if shared else ()
-        others = {name.partition("-")[0] for name in found if name.removesuffix(".tmp") not in compared}
+        compared = {*self.diff.plan.steps, *map(self._old_id, self.diff.todo)}
+        others = {name.partition("-")[0] for name in self._there if name.removesuffix(".tmp") not in compared}
         return {kind: kind in others for kind in ("generate", "judge")}
+
+    @cached_property
+    def _n_judging(self) -> Mapping[str, int]:
+        """All that decides on verdicts of an aspect besides what is read -> the plan's steps that have
+        some."""
+        return Counter(
+            text
+            for step in self.diff.plan.steps.values()
+            if isinstance(step, JudgeStep)
+            for text in {text for judge in step.judges.values() for text in self._by_aspect(judge).values()}
+        )
 
     def answers(self, step_id: StepId) -> Mapping[str, str]:
         """Items of a generate step that have their answer -> the items that it was an answer to."""
         if step_id not in self._answers:
             self._answers[step_id] = self._reused_answers(step_id)
         return self._answers[step_id]
+
+    def verdicts(self, step_id: StepId) -> frozenset[Place]:
+        """Places in a judge step whose verdicts are there already."""
+        if step_id not in self._verdicts:
+            step = step_of(self.diff, step_id, JudgeStep)
+            self._verdicts[step_id] = self._reused_verdicts(step_id, step)
+        return self._verdicts[step_id]
 
     @cached_property
     def _store(self) -> Store:
@@ -130,61 +166,105 @@ class CachedRows:
             )
         )
 
-    def _n_verdicts(self, step_id: StepId, step: JudgeStep) -> int:
+    def _reused_verdicts(self, step_id: StepId, step: JudgeStep) -> frozenset[Place]:
         asked = self.asked.wanted(self.asked.answers(step))
-        if step.verdicts or asked is None or not self.answers(step.answers):
-            return 0
+        if asked is None or not (answers := self.answers(step.answers)):
+            return frozenset()
         old_id, old = self._old_id(step_id), self._counterpart(step_id)
         if step_id not in self.diff.faults and (
             f"{step_id}.tmp" in self._there or step_id in self.diff.left_open
         ):
             old_id, old = step_id, step
-        if (
-            not isinstance(old, JudgeStep)
-            or old.probe != step.probe
-            or old.against.keys() != step.against.keys()
-        ):
-            return 0
+        if not isinstance(old, JudgeStep) or _asked_as(old) != _asked_as(step):
+            return frozenset()
         was = {example.item: example for example in self._examples(old.examples)}
-        answers = self._same_answers(step.answers, old.answers)
-        opponents = {m: self._same_answers(step.against[m], old.against[m]) for m in step.against}
+        if not self._same_answers(step.answers, old.answers):
+            return frozenset()
         n_most = step.probe.rows if step.probe else len(asked)
-        wanted: dict[tuple[Name, str], set[str]] = {}
-        """Judge's key and aspect of the earlier step -> the items that are judged again."""
+        wanted: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
+        """Judge's key and aspect of the earlier step -> keys now, each with the items that are judged
+        alike."""
         for key, settings in step.judges.items():
-            for old_key, aspects in self._same_aspects(step_id, key, settings, old):
-                items = {
-                    example.item
-                    for example in asked[: settings.limit][:n_most]
-                    if answers.get(example.item) == example.item and was.get(example.item) == example
-                }
+            judged = asked[: settings.limit][:n_most]
+            same = {e.item for e in judged if answers.get(e.item) == e.item and was.get(e.item) == e}
+            if any(e.item in answers and e.item not in same for e in judged):
+                self.uncertain.add(step_id)  # of a judge that does not read what is new of the item
+            for old_key, aspects in self._same_aspects(key, settings, old):
                 for aspect in aspects:
-                    wanted.setdefault((old_key, aspect), set()).update(items)
-        return sum(
-            row["item"] in wanted.get((row["judge"], row["aspect"]), ())
-            and not (row.get("unscored_reason") or "").startswith(NO_REPLY)
-            and (row.get("against") is None or row["item"] in opponents.get(row["against"], {}))
-            for row in (self._rows(old_id, "verdicts.jsonl") if wanted else ())
-        )
+                    wanted.setdefault((old_key, aspect), []).append((key, same))
+        opponents, found = self._opponents(step, old), set[Place]()
+        for row in self._rows(old_id, "verdicts.jsonl") if wanted else ():
+            if not (row.get("unscored_reason") or "").startswith(NO_REPLY):
+                item, against = row["item"], row.get("against")
+                found.update(
+                    (key, item, now, row["aspect"])
+                    for key, items in wanted.get((row["judge"], row["aspect"]), ())
+                    for now in opponents.get(against, ())
+                    if item in items and (now is None or item in self.answers(step.against[now]))
+                )
+        if not step.verdicts:
+            return frozenset(found)
+        read = self._same_read(step, old)
+        return frozenset(place for place in found if all(place[1:3] in one for one in read))
 
-    def _same_answers(self, step_id: StepId, old_id: StepId) -> Mapping[str, str]:
-        """Items of a generate step whose answers are those of an earlier one -> the items there."""
-        same = step_id == old_id or self._old_id(step_id) == old_id
-        return self.answers(step_id) if same else {}
+    def _opponents(self, step: JudgeStep, old: JudgeStep) -> Mapping[Name | None, Sequence[Name | None]]:
+        """Opponents of the earlier step -> those of this one with the same answers, under whatever name."""
+        found: dict[Name | None, list[Name | None]] = {None: [None]}
+        for now, answers in step.against.items():
+            names = [now, *old.against] if now in old.against else [*old.against]
+            same = (name for name in names if self._same_answers(answers, old.against[name]))
+            if (then := next(same, None)) is not None:
+                found.setdefault(then, []).append(now)
+        return found
+
+    def _same_read(self, step: JudgeStep, old: JudgeStep) -> Sequence[Container[tuple[str, Name | None]]]:
+        """Items and opponents on which each judge that a step reads says the same as in the earlier step."""
+        found: list[Container[tuple[str, Name | None]]] = []
+        for name, now in step.verdicts.items():
+            then = old.verdicts.get(name)
+            if now == then:
+                found.append(_Everything())
+            elif then is None or now.step not in self._todo or self._old_id(now.step) != then.step:
+                found.append(())
+            else:
+                read = step_of(self.diff, now.step, JudgeStep)
+                judge, examples = read.judges[now.judge], self._examples(read.examples)
+                n_all = {e.item: n_aspects(judge, judge.verdict_aspects(), e) for e in examples}
+                n_there = Counter((p[1], p[2]) for p in self.verdicts(now.step) if p[0] == now.judge)
+                found.append({place for place, n in n_there.items() if n == n_all[place[0]]})
+        return found
+
+    def _same_answers(self, step_id: StepId, old_id: StepId) -> bool:
+        """Test whether a generate step's answers that are reused are those of an earlier one."""
+        return step_id == old_id or self._old_id(step_id) == old_id
 
     def _same_aspects(
-        self, step_id: StepId, key: Name, settings: JudgeSettings, old: JudgeStep
-    ) -> Iterator[tuple[Name, Sequence[str]]]:
+        self, key: str, settings: JudgeSettings, old: JudgeStep
+    ) -> Iterator[tuple[str, Sequence[str]]]:
         """Keys of the judge in the earlier step, with the aspects whose verdicts are decided alike."""
         if key in old.judges:
             yield key, settings.verdict_aspects()
-        elif settings.models():  # of a judge by rule, another key may be other code
-            canonical, module = Canonical(), find_judge(settings.judge)
-            now = _by_aspect(module, settings, canonical)
-            for old_key, earlier in old.judges.items():
-                if type(earlier) is type(settings):
-                    then = _by_aspect(module, earlier, canonical)
-                    yield old_key, [aspect for aspect, text in now.items() if then.get(aspect) == text]
+            return
+        now = self._by_aspect(settings)
+        for old_key, earlier in old.judges.items():
+            if type(earlier) is not type(settings):
+                continue
+            # the key of a judge by rule covers its code
+            if settings.models() or self._canonical.judge_key(earlier) == old_key:
+                then = self._by_aspect(earlier)
+                yield old_key, [aspect for aspect, text in now.items() if then.get(aspect) == text]
+
+    def _by_aspect(self, settings: JudgeSettings) -> Mapping[str, str]:
+        """Aspect -> all that decides on its verdicts besides what is read, as `runners.store.row_keys` has
+        it."""
+        if id(settings) not in self._settings:
+            module, counted = find_judge(settings.judge), settings.model_copy(update={"limit": None})
+            own: dict[str, object] = (
+                module.aspects(counted) if hasattr(module, "aspects") else {settings.judge: counted}
+            )
+            texts = {aspect: self._canonical.text(one) for aspect, one in own.items()}
+            self._settings[id(settings)] = settings, texts  # with the settings, so that the id stays theirs
+        return self._settings[id(settings)][1]
 
     def _old_id(self, step_id: StepId) -> StepId:
         found = None if self.changes is None else self.changes.counterpart(step_id)
@@ -228,8 +308,11 @@ def _read_by(example: Example, step: GenerateStep) -> object:
     return example.instruction, example.turns, (example.language, example.item) if draws else None
 
 
-def _by_aspect(module: Any, settings: JudgeSettings, canonical: Canonical) -> dict[str, str]:
-    """Aspect -> all that decides on its verdicts besides what is read, as `runners.store.row_keys` has it."""
-    settings = settings.model_copy(update={"limit": None})
-    own = module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
-    return {aspect: canonical.text(counted) for aspect, counted in own.items()}
+def _asked_as(step: JudgeStep) -> object:
+    """The planted text and the replicate, which keys of all of a step's verdicts cover."""
+    return step.probe and step.probe.text, step.replicate
+
+
+class _Everything(Container[object]):
+    def __contains__(self, _: object) -> bool:
+        return True

@@ -24,8 +24,16 @@ from dsl.steps.steps import DataStep, Judged, JudgeStep, PairsStep, Step
 from dsl.values import Name, StepId
 from dsl.yaml.document import Document
 from runners.store.store import Store, read_step
-from xp.plan.cells import key_of
-from xp.plan.differences import Change, change_of, differences, document_of, place_of, sections_of
+from xp.plan.cells import earlier_cells
+from xp.plan.differences import (
+    Change,
+    Difference,
+    change_of,
+    differences,
+    document_of,
+    place_of,
+    sections_of,
+)
 
 _STEP_ID = re.compile(r"[a-z_]+-[0-9a-f]{16}")
 
@@ -89,10 +97,11 @@ class Changes:
     @cached_property
     def _places(self) -> dict[StepId, _Place]:
         """Step of the plan -> what was in its place; data steps are added as their readers are compared."""
-        before = {key_of(cell): cell for cell in self.applied.cells}
+        cells = self.diff.plan.study.cells
+        before = earlier_cells(cells, self.applied.cells)
         found: dict[StepId, _Place] = {}
-        for cell in self.diff.plan.study.cells:
-            if (old := before.get(key_of(cell))) is None:
+        for cell in cells:
+            if (old := before.get(cell.cell_id)) is None:
                 continue
             kinds: dict[str, list[StepId]] = {}
             for step_id in old.train:
@@ -109,6 +118,11 @@ class Changes:
                     found.setdefault(step_id, place)
         return found
 
+    @cached_property
+    def _cells(self) -> Mapping[StepId, Cell]:
+        """Answers -> the first cell that they are of: an opponent's are of another method."""
+        return {cell.generate: cell for cell in reversed(self.diff.plan.study.cells)}
+
     def _compared(self, step_id: StepId, place: _Place) -> tuple[tuple[Change, ...], tuple[StepId, ...]]:
         new, old = self.diff.plan.steps[step_id], read_step(Store(self.store).step_folder(place.old))
         old = old or read_step(Store(self.store).unfinished_folder(place.old))
@@ -118,10 +132,16 @@ class Changes:
         inputs: dict[StepId, None] = {}
         sections = sections_of(new, place.cell, self.diff.plan.experiment)
         for difference in differences(old, new, (), new):
-            if _is_step(difference.new) and difference.new in self.diff.plan.steps:
-                self._places.setdefault(difference.new, _Place(str(difference.old), place.cell))
-                inputs[difference.new] = None
-            elif not (isinstance(new, JudgeStep) and difference.path[0] in ("judges", "verdicts")):
+            if _is_step(difference.new) and _kind(difference.new) == _kind(difference.old):
+                if difference.new in self.diff.plan.steps:
+                    cell = self._cells.get(difference.new, place.cell)
+                    self._places.setdefault(difference.new, _Place(str(difference.old), cell))
+                    inputs[difference.new] = None
+            elif isinstance(new, JudgeStep) and difference.path[0] in ("judges", "verdicts", "against"):
+                pass  # of a judge: below
+            elif _is_step(difference.new) or _is_step(difference.old):
+                own[self._of_input(difference, sections[0])] = None
+            else:
                 own[change_of(difference, sections, self._document)] = None
         if isinstance(new, JudgeStep) and isinstance(old, JudgeStep):
             own |= dict.fromkeys(self._of_judges(old, new, place))
@@ -140,7 +160,23 @@ class Changes:
                 yield from (change_of(difference, (section,), self._document) for difference in found)
                 if not found:
                     yield self._of_code(place.old, settings.counted_code)
+            elif old.against.keys() != new.against.keys():
+                yield self._of_opponents(old, new, (*section, "against"))
         yield from (Change(dotted(("judges", name)), "there", "taken out") for name in place.removed)
+
+    def _of_opponents(self, old: JudgeStep, new: JudgeStep, path: SpecPath) -> Change:
+        """Opponents that a judge of the same settings (`against: all`) has by other names, or in addition."""
+        gone, come = ([*one.against.keys() - other.against.keys()] for one, other in ((old, new), (new, old)))
+        then, now = (", ".join(sorted(names)) or "none" for names in (gone, come))
+        return Change(dotted(path), then, now, place_of(self._document.mark(path)))
+
+    def _of_input(self, difference: Difference, section: SpecPath) -> Change:
+        """An input of another kind than before, or that is there in one of both alone."""
+        then, now = (
+            f"with {kind}" if (kind := _kind(value)) else "without"
+            for value in (difference.old, difference.new)
+        )
+        return Change(dotted(section), then, now, place_of(self._document.mark(section, "key")))
 
     def _of_code(self, old: StepId, modules: Sequence[str]) -> Change:
         """The libraries whose versions decide results and are others now; else the code itself."""
@@ -160,18 +196,29 @@ class Changes:
 def _judged_places(
     cell: Cell, now: Mapping[Name, Judged], then: Mapping[Name, Judged]
 ) -> Iterator[tuple[StepId, _Place]]:
-    """Each judge step of a cell with the earlier one that most of its judges were in."""
+    """Each judge step of a cell with the earlier one that most of its judges were in; a judge of the same
+    settings as one that is gone is this one renamed."""
+    by_settings = {judged.judge: name for name, judged in then.items() if name not in now}
+    same = {
+        name: name if name in then else by_settings.get(judged.judge, name) for name, judged in now.items()
+    }
     steps: dict[StepId, list[Name]] = {}
     for name, judged in now.items():
         steps.setdefault(judged.step, []).append(name)
     for step_id, names in steps.items():
-        if earlier := next((then[name].step for name in names if name in then), None):
-            gone = tuple(n for n, judged in then.items() if judged.step == earlier and n not in now)
-            yield step_id, _Place(earlier, cell, {n: (now[n], then.get(n)) for n in names}, gone)
+        if earlier := next((then[same[name]].step for name in names if same[name] in then), None):
+            kept = {*now, *same.values()}
+            gone = tuple(n for n, judged in then.items() if judged.step == earlier and n not in kept)
+            yield step_id, _Place(earlier, cell, {n: (now[n], then.get(same[n])) for n in names}, gone)
 
 
 def _modules(step: Step) -> Sequence[str]:
     return step.counted_code if isinstance(step, DataStep | PairsStep) else step.code
+
+
+def _kind(value: object) -> str:
+    """A step's kind; empty for what is no step's id."""
+    return value.rpartition("-")[0] if _is_step(value) else ""
 
 
 def _is_step(value: object) -> TypeGuard[StepId]:

@@ -58,13 +58,32 @@ def differences(old: object, new: object, path: SpecPath, owner: Value) -> Itera
         for part in [name for name in now if name in was]:  # as weights that another engine serves
             yield from differences(was[part], now[part], (*path, part), new)
         return
+    if replaced := _replaced(old, new):
+        yield from (Difference((*path, place), then, now, owner) for place, then, now in replaced)
     # lists of different lengths differ as a whole
-    if type(old) is type(new) and was and now and (len(was) == len(now) or 0 not in was):
+    elif type(old) is type(new) and was and now and (len(was) == len(now) or 0 not in was):
         for part in {**now, **was}:
             inner = new if isinstance(new, Value) else owner
             yield from differences(was.get(part), now.get(part), (*path, part), inner)
     elif old != new:
         yield Difference(path, old, new, owner)
+
+
+def _replaced(old: object, new: object) -> Sequence[tuple[int, str, str]]:
+    """Place, name then and name now where, in sorted lists of as many names, one stands for another."""
+    was, now = (_sorted_names(one) for one in (old, new))
+    if len(was) != len(now):
+        return ()
+    gone, come = ([name for name in one if name not in other] for one, other in ((was, now), (now, was)))
+    return [(now.index(name), before, name) for before, name in zip(gone, come, strict=True)]
+
+
+def _sorted_names(value: object) -> Sequence[str]:
+    """The names of a list that is sorted and has each once; of anything else none."""
+    if not isinstance(value, tuple):
+        return ()
+    names = [name for name in cast("tuple[object, ...]", value) if isinstance(name, str)]
+    return names if names == sorted({*names}) and len(names) == len(cast("tuple[object, ...]", value)) else ()
 
 
 def _is_extended(one: type[Value], other: type[Value]) -> bool:
@@ -130,8 +149,16 @@ def _in_spec(difference: Difference, sections: Sequence[SpecPath], document: Doc
     ]
     same = [path for path in there if follow(document.data, path) == difference.new]
     if found := next(iter([*same, *there]), None):
-        return found
+        return found if found in same else _in_list(found, difference.new, document)
     return (*(sections[0] if sections else ()), *difference.path)
+
+
+def _in_list(path: SpecPath, value: object, document: Document) -> SpecPath:
+    """The place of a value in a list of the spec, which a step may have in another order."""
+    values = follow(document.data, path[:-1])
+    if isinstance(path[-1], int) and isinstance(values, list) and value in values:
+        return (*path[:-1], cast("list[object]", values).index(value))
+    return path
 
 
 def _content(owner: Value) -> str:

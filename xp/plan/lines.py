@@ -13,7 +13,7 @@ from dsl.plan.study import Cell, Study
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep
 from dsl.steps.training_steps import TuningStep
 from dsl.values import Language, Name, StepId
-from xp.plan.cells import key_of, steps_of
+from xp.plan.cells import earlier_cells, key_of, steps_of
 from xp.plan.rows import Rows, total
 
 State = Literal["new", "changed", "unfinished", "reused", "orphaned"]
@@ -53,8 +53,8 @@ def lines_of(diff: Diff, applied: Study | None, rows: Mapping[StepId, Rows]) -> 
         applied: The study as it was applied last, under its name in this store.
         rows: Step -> its rows.
     """
-    before = {} if applied is None else {key_of(cell): cell for cell in applied.cells}
     cells = diff.plan.study.cells
+    before = earlier_cells(cells, () if applied is None else applied.cells)
     if diff.wanted is not None:
         cells = tuple(cell for cell in cells if not diff.wanted.isdisjoint(steps_of(cell, diff.plan.steps)))
     places: dict[tuple[Name | None, Name], dict[Language, Counter[State]]] = {}
@@ -78,19 +78,20 @@ def orphans(diff: Diff, applied: Study | None) -> Iterator[Cell]:
     none. A cell all of whose steps the plan still has is there under another name."""
     if applied is None or diff.wanted is not None:
         return
-    planned = {key_of(cell) for cell in diff.plan.study.cells}
+    cells = diff.plan.study.cells
+    planned = {key_of(cell) for cell in [*cells, *earlier_cells(cells, applied.cells).values()]}
     for cell in applied.cells:
         if key_of(cell) not in planned and not diff.plan.steps.keys() >= {*steps_of(cell, diff.plan.steps)}:
             yield cell
 
 
-def _state(diff: Diff, cell: Cell, applied: Mapping[tuple[object, ...], Cell]) -> State:
+def _state(diff: Diff, cell: Cell, applied: Mapping[str, Cell]) -> State:
     steps = {*steps_of(cell, diff.plan.steps)}
     if diff.wanted is not None:
         steps &= diff.wanted
     if steps <= diff.done:
         return "reused"
-    if (before := applied.get(key_of(cell))) is None:
+    if (before := applied.get(cell.cell_id)) is None:
         return "new"
     return "unfinished" if steps <= {*steps_of(before, diff.plan.steps)} else "changed"
 

@@ -35,6 +35,8 @@ class PublishedLine(Value):
     trainings: Rows
     answers: Rows
     verdicts: Rows
+    estimate: Estimate | None = None
+    """Cost of its steps to run together; null where there are none."""
 
 
 class PublishedChange(Value):
@@ -142,7 +144,7 @@ def published(
         nothing_compared=nothing_compared(study),
         few_training_seeds=few_training_seeds(study),
         cells=study.cells,
-        lines=tuple(_lines(overview)),
+        lines=tuple(_lines(overview, estimates)),
         changes=tuple(_changes(overview)),
         power=tuple(power),
         estimate=estimates.as_json(),
@@ -158,7 +160,7 @@ def plan_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **schema, "title": "xp plan"}
 
 
-def _lines(overview: Overview) -> Iterator[PublishedLine]:
+def _lines(overview: Overview, estimates: Estimates) -> Iterator[PublishedLine]:
     for line in overview.lines:
         yield PublishedLine(
             model=line.model,
@@ -169,6 +171,7 @@ def _lines(overview: Overview) -> Iterator[PublishedLine]:
             trainings=line.trainings,
             answers=line.answers,
             verdicts=line.verdicts,
+            estimate=estimates.total(line.todo) if line.todo else None,
         )
 
 

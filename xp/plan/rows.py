@@ -56,13 +56,12 @@ def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Row
                 found[step_id] = Rows(n, None if n is None and step_id in todo else 0)
             else:
                 n_made = max(0, n - max(cached.n_rows(step_id), _n_in_slices(step, n, asked)))
-                may_be_less = (
-                    step_id in cached.uncertain
-                    or cached.has_others.get(step.kind, False)
-                    or _may_be_left_out(step, asked)
+                may_be_less = n_made > 0 and (
+                    _may_be_left_out(step, asked)
                     or (shares_rows and any(found[i].n_made != 0 for i in _read(step)))
+                    or (not isinstance(step, DataStep) and cached.may_be_elsewhere(step_id, step))
                 )
-                found[step_id] = Rows(n, n_made, n_made > 0 and may_be_less)
+                found[step_id] = Rows(n, n_made, may_be_less)
     return found
 
 

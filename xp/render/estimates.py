@@ -23,8 +23,9 @@ MOST_TOO_LARGE = 3
 """Steps too large for the machine that are named; the rest is counted."""
 
 
-def estimate_columns(estimates: Estimates) -> tuple[Column, ...]:
-    """Columns of requests, tokens, time and money."""
+def estimate_columns(estimates: Estimates, *, is_wide: bool = False) -> tuple[Column, ...]:
+    """Columns of requests, tokens, time and money; where there is room, tokens in and out apart, and training
+    steps."""
 
     @cache
     def of_steps(step_ids: tuple[StepId, ...]) -> Estimate:
@@ -33,9 +34,18 @@ def estimate_columns(estimates: Estimates) -> tuple[Column, ...]:
     def of(lines: Sequence[Line]) -> Estimate:
         return added(of_steps(line.todo) for line in lines)
 
+    tokens = (
+        (
+            Column("tokens in", lambda lines: in_short(of(lines).n_prompt_tokens)),
+            Column("tokens out", lambda lines: in_short(of(lines).n_new_tokens)),
+            Column("train steps", lambda lines: in_short(of(lines).n_train_steps)),
+        )
+        if is_wide
+        else (Column("tokens", lambda lines: in_short(of(lines).n_prompt_tokens + of(lines).n_new_tokens)),)
+    )
     return (
         Column("requests", lambda lines: in_short(of(lines).n_requests)),
-        Column("tokens", lambda lines: in_short(of(lines).n_prompt_tokens + of(lines).n_new_tokens)),
+        *tokens,
         Column("time", lambda lines: _time_of(of(lines))),
         Column("USD", lambda lines: f"{of(lines).usd:.2f}" if of(lines).usd else ""),
     )
@@ -53,6 +63,18 @@ def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
             " them and ends, and the provider answers within a day"
         )
     yield from too_large(diff, estimates.too_large(), estimates.machine)
+
+
+def step_in_short(one: Estimate) -> str:
+    """A step's estimate: requests, tokens, training steps, time, peak memory and money, where it has any."""
+    if one.n_uncounted:
+        return "not counted yet"
+    asks = f"{counted(one.n_requests, 'request')}, {_tokens(one)}" if one.n_requests else ""
+    trains = counted(one.n_train_steps, "training step") if one.n_train_steps else ""
+    took = in_time(one.seconds) if one.seconds >= 0.5 else ""
+    memory = in_bytes(one.peak_memory_bytes) if one.peak_memory_bytes else ""
+    usd = f"{one.usd:.2f} USD" if one.usd else "no known price" if one.n_unpriced else ""
+    return ", ".join(filter(None, (asks, trains, took, memory, usd)))
 
 
 def budget_sentences(limits: Mapping[LimitName, Limit]) -> Iterator[str]:
@@ -87,7 +109,8 @@ def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterato
             f" for the KV cache of a row. There are {in_bytes(machine.memory_bytes)} on {machine.name}."
         )
     if len(steps) > MOST_TOO_LARGE:
-        yield f"So do {len(steps) - MOST_TOO_LARGE} more steps."
+        n = len(steps) - MOST_TOO_LARGE
+        yield f"So {'does' if n == 1 else 'do'} {counted(n, 'more step')}."
 
 
 def beside_lines(beside: BesideActual) -> Iterator[str]:
@@ -153,8 +176,7 @@ def _time_of(one: Estimate) -> str:
 
 def _parts(total: Estimate, machine: Machine) -> Iterator[str]:
     if total.n_requests:
-        tokens = f"{in_short(total.n_prompt_tokens)} tokens in, {in_short(total.n_new_tokens) or 0} out"
-        yield f"{counted(total.n_requests, 'request')}, {tokens}"
+        yield f"{counted(total.n_requests, 'request')}, {_tokens(total)}"
     if total.n_train_steps:
         yield counted(total.n_train_steps, "training step")
     yield f"{in_time(total.seconds)} on {machine.name}"
@@ -167,6 +189,10 @@ def _parts(total: Estimate, machine: Machine) -> Iterator[str]:
             f" and {counted(total.n_unpriced, 'step')} without a known price" if total.n_unpriced else ""
         )
         yield f"{total.usd:.2f} USD{unknown}"
+
+
+def _tokens(one: Estimate) -> str:
+    return f"{in_short(one.n_prompt_tokens) or 0} tokens in, {in_short(one.n_new_tokens) or 0} out"
 
 
 def _rests_on(total: Estimate, machine: Machine) -> str:

@@ -31,9 +31,14 @@ def in_mb(n_bytes: int) -> str:
 
 
 def _line(part: "Part", width: int, *, is_cache: bool) -> str:
-    rows = f"steps, {part.n_rows:,} rows" if part.n_rows else "files" if part.kind == "runs" else "folders"
-    what = "made again where it is needed" if is_cache else f"{len(part.paths):,} {rows}"
+    one = "step" if part.n_rows else "file" if part.kind == "runs" else "folder"
+    rows = f", {_many(part.n_rows, 'row')}" if part.n_rows else ""
+    what = "made again where it is needed" if is_cache else f"{_many(len(part.paths), one)}{rows}"
     return f"  {part.kind:<{width}} {in_mb(part.n_bytes):>12}  {what}"
+
+
+def _many(count: int, one: str) -> str:
+    return f"{count:,} {one if count == 1 else one + 's'}"
 
 
 def _end(found: "Garbage", is_removed: bool, with_cache: bool) -> list[str]:

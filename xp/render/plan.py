@@ -55,16 +55,21 @@ def plan_as_text(
     columns: Sequence[Column] = COLUMNS,
     estimated: Sequence[str] = (),
     width: int | None = None,
+    wide: Sequence[Column] | None = None,
 ) -> str:
     """One screen: counts, the table of lines, and what a reader must know before it is applied.
 
     Args:
+        wide: Columns to have instead where they fit into the width.
         estimated: Sentences on what it takes, which stand below the table.
         width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
     """
     diff = overview.diff
     question, counts = head_of(diff, width)
-    lines = [question, *_wrapped(counts, width), *_table(overview, columns, width)]
+    table = _table(overview, wide or columns, width)
+    if width is not None and any(cell_len(line) > width for line in table):
+        table = _table(overview, columns, width)
+    lines = [question, *_wrapped(counts, width), *table]
     lines += [*_wrapped(_legend(overview), width), ""]
     for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += _wrapped(one_line(sentence), width)
@@ -137,7 +142,7 @@ def _table(overview: Overview, columns: Sequence[Column], width: int | None) -> 
         )
     last = ["total", *([""] * len(languages) if are_columns else [""]), *(c.text(lines) for c in shown)]
     if rest := len(places) + 1 - len(rows):
-        rows.append([f"  … and {rest} more lines: `xp plan --json` lists all"])
+        rows.append([f"  … and {counted(rest, 'more line')}: `xp plan --json` lists all"])
     return _aligned([*rows, last], width)
 
 
@@ -193,7 +198,8 @@ def _why(overview: Overview) -> Iterator[str]:
         )
         yield f"{MARKS['changed']} {change}{whose}"
     if len(changes) > MOST_CHANGES:
-        yield f"{MARKS['changed']} and {len(changes) - MOST_CHANGES} more changes: xp plan --json lists all"
+        more = counted(len(changes) - MOST_CHANGES, "more change")
+        yield f"{MARKS['changed']} and {more}: xp plan --json lists all"
     again = Counter(
         diff.why(step_id) for step_id in diff.todo if step_id in diff.faults or step_id in diff.left_open
     )

@@ -41,7 +41,8 @@ def power_lines(power: Sequence[Detectable]) -> list[str]:
         for measures, contrasts, figures in cells[:MOST_POWER_LINES]
     ]
     if len(cells) > MOST_POWER_LINES:
-        lines.append(f"    … and {len(cells) - MOST_POWER_LINES} more lines: `xp plan --json` lists all")
+        more = counted(len(cells) - MOST_POWER_LINES, "more line")
+        lines.append(f"    … and {more}: `xp plan --json` lists all")
     head = f"  Minimum detectable effect on {size_range(sizes)} items ({_level(power)}):"
     return [head, *lines, *_power_notes(power)]
 

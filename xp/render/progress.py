@@ -20,6 +20,7 @@ from runners.execution import events
 from xp.attempts import Watch
 from xp.render.labels import groups_of, labels_of
 from xp.render.pace import VERBS, Pace
+from xp.render.words import counted
 
 PLAIN_SECONDS = 60.0
 """At most one line of a step's progress in so long a time where lines cannot be overwritten."""
@@ -182,7 +183,7 @@ def in_words(event: events.Ended | events.Skipped | events.Awaited | events.Shar
         lost = f": {event.error}" if event.status == "interrupted" and event.error != event.status else ""
         return f"{event.status} after {_clock(event.seconds)}{lost}"
     taken = f", {event.outcome.n_reused} reused" if event.outcome.n_reused else ""
-    return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
+    return f"done, {counted(event.outcome.n_rows or 0, 'row')} in {_clock(event.seconds)}{taken}"
 
 
 def _clock(seconds: float) -> str:

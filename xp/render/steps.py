@@ -8,7 +8,9 @@ from dsl.plan.contrasts import nothing_compared
 from dsl.plan.diff import Diff
 from dsl.plan.study import Study
 from dsl.steps.training_steps import TRAININGS
+from xp.estimates.estimating import Estimates
 from xp.power import Detectable, few_training_seeds
+from xp.render.estimates import step_in_short
 from xp.render.labels import labels_of
 from xp.render.plan import head_of
 from xp.render.power import power_lines
@@ -23,8 +25,8 @@ KINDS = (
 )  # fmt: skip
 
 
-def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
-    """Matrix, steps by kind, contrasts, minimum detectable effects, each step to run and why."""
+def steps_as_text(diff: Diff, power: Sequence[Detectable] = (), estimates: Estimates | None = None) -> str:
+    """Matrix, steps by kind, contrasts, minimum detectable effects, each step to run, why, and its cost."""
     study = diff.plan.study
     methods = tuple(dict.fromkeys(c.method for c in study.cells))
     models = tuple(dict.fromkeys(c.model for c in study.cells))
@@ -56,9 +58,13 @@ def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
         return "\n".join([*lines, "Nothing to run: every step has its result."])
     lines.append("To run:")
     names = labels_of(diff)
-    lines += [
-        f"  {s}  {one_line(names.get(s, ''))}  ({one_line(diff.why(s))})" for s in diff.todo[:MOST_LINES]
-    ]
+    for step_id in diff.todo[:MOST_LINES]:
+        found = None if estimates is None else estimates.steps.get(step_id)
+        cost = step_in_short(found) if found is not None else ""
+        lines.append(
+            f"  {step_id}  {one_line(names.get(step_id, ''))}  ({one_line(diff.why(step_id))})"
+            f"{': ' if cost else ''}{cost}"
+        )
     if len(diff.todo) > MOST_LINES:
         lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
     return "\n".join(lines)

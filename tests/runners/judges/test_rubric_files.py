@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.paths import CellNames
@@ -115,6 +116,23 @@ def test_an_error_in_a_file_names_its_line(tmp_path: Path) -> None:
     assert "bad.yaml:5:1: whn" in message
     assert "pydantic" not in message
     assert "http" not in message
+
+
+def test_comments_of_a_rubric_are_no_part_of_it_and_its_order_is(tmp_path: Path) -> None:
+    def pinned(text: str) -> Settings:
+        (tmp_path / "mine.yaml").write_text(text)
+        return settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
+
+    (name, aspect), *others = yaml.safe_load(OWN)["aspects"].items()
+    assert pinned(f"# mine\n{OWN}\n") == pinned(OWN)
+    turned = {"aspects": dict([*others, (f"{name}_too", aspect), (name, aspect)])}
+    same = {"aspects": dict([*others, (name, aspect), (f"{name}_too", aspect)])}
+    assert pinned(yaml.safe_dump(turned, sort_keys=False)) != pinned(yaml.safe_dump(same, sort_keys=False))
+
+
+def test_a_step_of_an_earlier_version_names_the_bytes_of_its_rubric(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN)
+    assert load_rubric(tmp_path / "mine.yaml", Fingerprints().file(tmp_path / "mine.yaml")).aspects
 
 
 def test_a_file_that_changed_since_the_plan_judges_nothing(tmp_path: Path) -> None:

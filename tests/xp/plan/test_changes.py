@@ -22,7 +22,7 @@ from xp.cli import app
 from xp.plan.lines import Line
 from xp.plan.overview import Overview, overview_of
 from xp.render.explained import explained_as_text
-from xp.render.plan import plan_as_text
+from xp.render.plan import MOST_CHANGES, plan_as_text
 from xp.studies import diff_for
 
 SPEC = """\
@@ -162,6 +162,37 @@ def test_what_changed_is_said_with_both_values_and_its_place(
     assert tuple(dict.fromkeys(cell.method for cell in cells)) == methods
     assert f"~ {found}" in plan_as_text(overview)
     assert {line.method for line in overview.lines if line.todo} - {"data"} == {*methods}
+
+
+def test_comments_and_layout_of_a_prompt_text_make_nothing_again(spec: Path) -> None:
+    folder = spec.parent
+    written = yaml.safe_load((folder / "prompt_fr.yaml").read_text("utf-8"))
+    (folder / "prompt_fr.yaml").write_text(f"# mine\n{yaml.safe_dump(written)}preamble: ''\n", "utf-8")
+    overview = seen(spec)
+    assert not overview.diff.todo
+    assert folder / "prompt_fr.yaml" in {Path(path) for path in overview.diff.files}
+
+
+def test_a_data_file_of_other_bytes_is_read_again_and_its_rows_are_reused(spec: Path) -> None:
+    path = spec.parent / "asked_en.jsonl"
+    path.write_text(path.read_text("utf-8").replace(": ", ":   "), "utf-8")
+    overview = seen(spec)
+    kinds = {step_id.partition("-")[0] for step_id in overview.diff.todo}
+    assert kinds == {"data", "generate", "judge"}
+    for line in overview.lines:
+        assert (line.answers.n_made, line.verdicts.n_made) == (0, 0)
+    store = spec.parent / ".xp"
+    assert CliRunner().invoke(app, ["plan", str(spec), "--check", "--store", str(store)]).exit_code == 3
+
+
+def test_one_change_more_than_are_shown_is_counted_in_the_singular(spec: Path) -> None:
+    added = "".join(f"  {name}: {{judge: {name}}}\n" for name in ("length", "loop", "code", "language"))
+    edit(spec, "  empty:", f"{added}  empty:")
+    edit(spec, "max_new_tokens: 16", "max_new_tokens: 8, repetition_penalty: 1.5")
+    edit(spec, "num_fewshot: 3", "num_fewshot: 2")
+    overview = seen(spec)
+    assert len(overview.causes) == MOST_CHANGES + 1
+    assert "~ and 1 more change: xp plan --json lists all" in plan_as_text(overview)
 
 
 def test_code_and_libraries_that_decide_are_named_where_no_setting_differs(

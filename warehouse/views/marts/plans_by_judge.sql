@@ -1,25 +1,95 @@
 -- One row per study, dataset and judge: the ledger of what was ever applied there. Plans of all studies of
--- the store that asked the same examples and had them judged by a judge of that name are counted, with
--- their cells and contrasts. `n_added` are contrasts that a study got after its first verdict;
--- `contrasts_sha256` and `fixed_at` are of the study's plan of today, whose contrasts were fixed then
--- (UTC).
+-- the store are counted, with their cells and contrasts, that had answers to any of the study's items judged
+-- by a judge of that name; a cell counts once for each data that it was asked on. An item is the same where
+-- its id, its question and the conversation before it are, in whatever file. Of the study's `n_items`, as
+-- they were asked last, every counted plan asked at least `n_shared_items`. `n_added` are contrasts that a
+-- study got after its first verdict; `contrasts_sha256` and `fixed_at` are of the study's plan of today,
+-- whose contrasts were fixed then (UTC).
 with
 
-own as (
-    select distinct experiment, dataset, judge, examples
+applied as materialized (
+    select distinct experiment, n, dataset, judge, examples
     from applied_cells
 ),
 
-counted as (
+-- as they were asked last
+own as materialized (
+    select distinct experiment, dataset, judge, examples
+    from applied
+    qualify n = max(n) over (partition by experiment, dataset, judge)
+),
+
+-- items that the same data steps have, which most share with all others of their file
+alike as (
+    select step_ids, count(*) as n_items
+    from (
+        select list(distinct step_id order by step_id) as step_ids
+        from examples
+        where step_id in (select examples from applied)
+        group by hash(item, instruction, turns)
+    )
+    group by step_ids
+),
+
+shared as materialized (
+    select examples, other_examples, sum(n_items) as n_items
+    from (
+        select examples, unnest(step_ids) as other_examples, n_items
+        from (select unnest(step_ids) as examples, step_ids, n_items from alike)
+        where examples in (select examples from own)
+    )
+    group by all
+),
+
+asked as (
     select
         own.experiment,
         own.dataset,
         own.judge,
-        count(distinct (asked.experiment, asked.n)) as n_plans,
-        count(distinct asked.experiment) as n_studies,
-        count(distinct asked.cell_id) as n_cells
+        own.examples,
+        asked.experiment as counted_experiment,
+        asked.n,
+        max(shared.n_items) as n_items
     from own
-    join applied_cells as asked on asked.examples = own.examples and asked.judge = own.judge
+    join shared on shared.examples = own.examples
+    join applied as asked on asked.examples = shared.other_examples and asked.judge = own.judge
+    group by all
+),
+
+asked_by_plan as materialized (
+    select experiment, dataset, judge, counted_experiment, n, sum(n_items)::bigint as n_items
+    from asked
+    group by all
+),
+
+counted as (
+    select
+        experiment,
+        dataset,
+        judge,
+        count(*) as n_plans,
+        count(distinct counted_experiment) as n_studies,
+        max(n_items) as n_items,  -- its own plan asked all of them
+        min(n_items) as n_shared_items
+    from asked_by_plan
+    group by all
+),
+
+-- of the same name, once for each data that it was asked on
+cells_by_data as (
+    select examples, judge, count(distinct cell_id) as n_cells
+    from applied_cells
+    group by all
+),
+
+cells_of as (
+    select experiment, dataset, judge, sum(n_cells)::bigint as n_cells
+    from (
+        select distinct own.experiment, own.dataset, own.judge, shared.other_examples as examples
+        from own
+        join shared on shared.examples = own.examples
+    )
+    join cells_by_data using (examples, judge)
     group by all
 ),
 
@@ -41,9 +111,8 @@ contrasts_of as (
 ),
 
 studies as (
-    select distinct own.experiment, own.dataset, own.judge, asked.experiment as counted_experiment
-    from own
-    join applied_cells as asked on asked.examples = own.examples and asked.judge = own.judge
+    select distinct experiment, dataset, judge, counted_experiment
+    from asked_by_plan
 ),
 
 compared as (
@@ -64,7 +133,9 @@ select
     counted.judge,
     counted.n_plans,
     counted.n_studies,
-    counted.n_cells,
+    cells_of.n_cells,
+    counted.n_items,
+    counted.n_shared_items,
     coalesce(compared.n_contrasts, 0) as n_contrasts,
     coalesce(compared.n_added, 0) as n_added,
     latest.contrasts_sha256,
@@ -76,6 +147,11 @@ select
     ) as fixed_at
 from counted
 join applied_plans as latest on latest.experiment = counted.experiment
+join cells_of
+    on
+        cells_of.experiment = counted.experiment
+        and cells_of.dataset = counted.dataset
+        and cells_of.judge = counted.judge
 left join compared
     on
         compared.experiment = counted.experiment
