@@ -254,5 +254,5 @@ def test_the_same_warehouse_gives_the_same_page(tmp_path: Path) -> None:
 
 def test_data_sets_stand_in_the_order_of_the_study() -> None:
     cells = [{"dataset": name} for name in ("zoo", "apes", "bees")]
-    study = StudyRows({}, cells, [], [], [], [], {}, [], [], [], {}, 0, ())
+    study = StudyRows({}, cells, [], [], [], [], {}, [], [], [], {}, {}, 0, ())
     assert study.datasets_of([{"dataset": name} for name in ("apes", "zoo", "apes")]) == ["zoo", "apes"]
