@@ -412,18 +412,30 @@ def test_a_gap_is_named_by_its_two_languages_in_the_studys_order() -> None:
 def test_a_trend_is_a_line_through_its_points_and_marks_where_methods_are_equal_only_if_the_data_say_it() -> (
     None
 ):
-    unknown, known = chart_of("size_trend")(ROWS["size_trend"], ORDER)
-    assert [panel.title for panel in (unknown, known)] == ["fr ← en", "en"]
-    drawn, empty = (
-        [found["values"] for found in found_under(panel.spec, "data")] for panel in (known, unknown)
+    other, known = (
+        {**row, "language": language}
+        for row, language in zip(ROWS["size_trend"][:1] * 2, ("fr", "en"), strict=True)
+    )
+    uncrossed, crossed = chart_of("size_trend")([known, {**other, "crossing": None}], ORDER)
+    assert [panel.title for panel in (uncrossed, crossed)] == ["fr ← en", "en"]
+    drawn, _ = (
+        [found["values"] for found in found_under(panel.spec, "data")] for panel in (crossed, uncrossed)
     )
     assert [{"parameters": 2.2e8}] in drawn
     assert [{"parameters": 10**8, "value": -0.1}, {"parameters": 10**9, "value": 0.2}] in drawn
-    assert [list(rows[0]) for rows in empty] == [
-        ["at"],
-        ["parameters", "value", "low", "high"],
-        ["parameters", "value", "low", "high"],
+    assert chart_of("size_trend")(ROWS["size_trend"][1:], ORDER) == [], "without a line there is no picture"
+
+
+def test_trends_of_one_measure_are_drawn_on_one_scale() -> None:
+    (steep,) = ROWS["size_trend"][:1]
+    flat = {**steep, "language": "fr", "at_smallest": 0.01, "at_largest": 0.02, "points": steep["points"][1:]}
+    panels = chart_of("size_trend")([steep, flat], ORDER)
+    scales = [
+        {tuple(y["scale"]["domain"]) for y in found_under(panel.spec, "y") if "scale" in y}
+        for panel in panels
     ]
+    assert scales[0] == scales[1]
+    assert len(scales[0]) == 1
 
 
 def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_picture() -> None:

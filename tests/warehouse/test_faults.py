@@ -1,6 +1,7 @@
 """Detectors' measures in marts: the share of answers with the fault, under the fault's name."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -176,7 +177,9 @@ def test_gaps_and_trends_declared_on_a_detector_stand_beside_those_of_quality_as
         cells = dict(zip(headings, row, strict=True))
         assert cells["gap between"] == "fr − en"
         assert cells["gap [95% interval]"].startswith("−0.75 [")
-    trends = [figure.heading for figure in section(study, "sizes").figures if figure.view == "size_trend"]
+    sloped = [{**row, "slope": 0.1} for row in study.views["size_trend"]]
+    sizes = section(replace(study, views={**study.views, "size_trend": sloped}), "sizes")
+    trends = [figure.heading for figure in sizes.figures if figure.view == "size_trend"]
     assert sorted(trends) == ["Freedom from `loop`", "`contains`"]
 
 

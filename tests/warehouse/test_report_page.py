@@ -118,16 +118,10 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
     first = page.locator("#contrasts figure").first.locator("table.grid").first
     assert first.locator("th[scope=row]").all_inner_texts() == ["urial − zero_shot", "dpo − sft"]
     assert first.locator("thead th").all_inner_texts() == ["English", "French", "Spanish"]
-    assert page.locator("#sizes #score_by_model_size-0").locator(".panel-title").all_inner_texts() == list(
-        METHODS
-    )
-    trends = [
-        f"{contrast}: {language}"
-        for language in ("en", "fr", "es")
-        for contrast in ("urial − zero_shot", "dpo − sft")
-    ]
-    titles = page.locator("#sizes figure").first.locator(".panel-title").all_inner_texts()
-    assert titles == trends, "what dpo was trained on is the same throughout and in no title"
+    means = page.locator("#sizes #score_by_model_size-0 tbody tr")
+    methods = [row.locator("td").first.inner_text() for row in means.all()]
+    assert list(dict.fromkeys(methods)) == list(METHODS)
+    assert page.locator("#sizes .panel").count() == 0, "two models show no trend"
 
 
 def test_judges_are_compared_with_checks_each_other_and_people_and_probed(visit: Visit) -> None:

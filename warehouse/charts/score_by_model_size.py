@@ -6,9 +6,10 @@ from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, 
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval.
+    """Mean score over the languages by the model's parameters, with its 95% interval.
 
-    Errors are clustered by item. Each panel shows one method in colour and the others in grey behind it.
+    The axis of parameters is logarithmic. Errors are clustered by item. Each panel shows one method in
+    colour and the others in grey behind it.
     """
     return [
         Panel(method, _lines(rows, method, order))
