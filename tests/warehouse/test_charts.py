@@ -141,6 +141,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "ifeval_accuracy": [
         {
             **key,
+            "judge": "follows",
             "strictness": strictness,
             "unit": unit,
             "accuracy": 0.5,
@@ -155,6 +156,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     + [
         {
             **KEYS[0],
+            "judge": "follows",
             "strictness": "strict",
             "unit": "prompt",
             "accuracy": None,
@@ -394,18 +396,18 @@ def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_
         (value["label"], value["fill"] != "transparent", value["colour"], value["text"])
         for value in values(panel)
     ] == [
-        ("fr ← en · tiny", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
-        ("en · tiny", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
-        ("en · tiny", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
-        ("en · tiny", False, NOT_SIGNIFICANT, "no pairs"),
+        ("fr ← en", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
+        ("en", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
+        ("en", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
+        ("en", False, NOT_SIGNIFICANT, "no pairs"),
     ]
 
 
 def test_a_gap_is_named_by_its_two_languages_in_the_studys_order() -> None:
     [panel] = chart_of("language_gap")(ROWS["language_gap"], ORDER)
     assert [(value["label"], value["fill"] != "transparent") for value in values(panel)] == [
-        ("en − fr · tiny", False),
-        ("es − en · tiny", True),
+        ("en − fr", False),
+        ("es − en", True),
     ]
 
 
@@ -626,3 +628,35 @@ def found_under(spec: Any, key: str) -> list[Any]:
     return ([spec[key]] if key in spec else []) + [
         found for part in spec.values() for found in found_under(part, key)
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        (
+            "score_by_model_size",
+            "#answers?dataset=facts&language=en&model=tiny&method=urial&measure=contains&sort=lowest",
+        ),
+        (
+            "ifeval_accuracy",
+            "#answers?dataset=facts&language=fr&model=tiny&method=urial&measure=follows.strict",
+        ),
+        ("win_rate_by_method", "#answers?dataset=facts&language=fr&model=tiny&method=urial&against=a"),
+        ("language_gap", "#answers?model=tiny&method=sft&against=urial&sort=worse"),
+        ("size_trend", "#answers?language=en&method=sft&against=urial&sort=worse"),
+    ],
+)
+def test_a_point_leads_to_the_answers_behind_it(name: str, link: str) -> None:
+    links = [
+        row["link"]
+        for panel in chart_of(name)(ROWS[name], ORDER)
+        for data in found_under(panel.spec, "data")
+        for row in data["values"]
+        if row.get("link")
+    ]
+    assert link in links
+
+
+@pytest.mark.parametrize("name", ["judge_probes", "cost_by_step", "cost_by_model", "training_curve"])
+def test_a_point_that_stands_for_no_answers_of_the_page_leads_nowhere(name: str) -> None:
+    assert "#answers?" not in str([panel.spec for panel in chart_of(name)(ROWS[name], ORDER)])

@@ -344,6 +344,7 @@ def test_every_chart_is_written_as_svg_and_pdf_under_a_name_of_its_own(
         else:
             drawn = file.read_text("utf-8")
             assert "currentColor" not in drawn
+            assert "href" not in drawn, "answers are in the page alone"
             assert ElementTree.fromstring(drawn).tag.endswith("svg")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, answers_link, score_axis, themed
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -38,6 +38,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
                 if is_beyond
             ],
             "method": row["method"],
+            "link": answers_link(row, sort="lowest"),
             "is_shown": row["method"] == method,
         }
         for row in rows
@@ -61,7 +62,9 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         .mark_rule(color=colour, strokeWidth=1.8)
         .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
-    point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1)
+    point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1).encode(
+        href=alt.Href("link:N")
+    )
     arrow = (
         shown.transform_flatten(["beyond"])
         .transform_calculate(at="datum.beyond.at", angle="datum.beyond.angle")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, place, reach, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, contrast_link, place, reach, themed
 
 LINE, POINT = "#8a9099", "currentColor"
 
@@ -63,7 +63,13 @@ def _trend(row: Row, domain: tuple[float, float]) -> dict[str, Any]:
         scale=alt.Scale(domain=list(domain), nice=False, zero=False),
     )
     values = [
-        {"parameters": p["num_parameters"], "value": p["estimate"], "low": p["ci_low"], "high": p["ci_high"]}
+        {
+            "parameters": p["num_parameters"],
+            "value": p["estimate"],
+            "low": p["ci_low"],
+            "high": p["ci_high"],
+            "link": contrast_link({**row, **p}),
+        }
         for p in points
         if p["estimate"] is not None
     ]
@@ -77,7 +83,9 @@ def _trend(row: Row, domain: tuple[float, float]) -> dict[str, Any]:
         alt.Chart(alt.Data(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
         alt.Chart(alt.Data(values=tuple(_ends(row)))).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y),
         interval,
-        measured.mark_point(color=POINT, fill=POINT, shape="diamond", size=70, opacity=1),
+        measured.mark_point(color=POINT, fill=POINT, shape="diamond", size=70, opacity=1).encode(
+            href=alt.Href("link:N")
+        ),
     ]
     if row["crossing"] is not None:
         upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(
