@@ -13,7 +13,7 @@ from warehouse.report.study import StudyRows
 INK = "#000000"
 
 _LINK = re.compile(r"</?a\b[^>]*>")
-"""Of a point to its answers, which are in the page."""
+"""Tags of a link from a point to its answers, which are in the page."""
 
 
 def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
