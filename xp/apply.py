@@ -32,7 +32,7 @@ from runners.store.digests import Checks, Damaged, StepStates
 from runners.store.share import sharing
 from runners.store.store import Store
 from warehouse.errors import WarehouseHeld
-from xp.attempts import Applied, Attempts, Watch, ignore
+from xp.attempts import Applied, Attempts, Interrupted, Watch, ignore
 from xp.lock import refuse_moved
 from xp.prompts import check_prompts
 from xp.studies import asked, checks_of, other_code
@@ -72,7 +72,8 @@ def apply(
         WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that
             somebody reads is no such
             error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
-        KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
+        KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP; once steps run, it is an `Interrupted`, which
+            holds what was done. No process is left behind.
     """
     store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     store.is_shared = execution.reuse == "any"
@@ -108,16 +109,19 @@ def apply(
         if store.share is not None:
             finished = frozenset(attempts.pending)
             store.share.offer(step_id for step_id in diff.plan.steps if step_id in finished)
-        # again, where a step made anew shows that others were made from other rows
-        while todo:
-            _make_ready(todo, held, attempts)
-            _run(todo, late, executor, jobs)
-            tried |= {*todo}
-            held, todo = _left_to_do(diff, checks, attempts, tried, applying)
-        late.check_rows()
-        if store.share is not None:
-            attempts.note(*store.share.finish())
-        attempts.load_at_end()
+        try:
+            # again, where a step made anew shows that others were made from other rows
+            while todo:
+                _make_ready(todo, held, attempts)
+                _run(todo, late, executor, jobs)
+                tried |= {*todo}
+                held, todo = _left_to_do(diff, checks, attempts, tried, applying)
+            late.check_rows()
+            if store.share is not None:
+                attempts.note(*store.share.finish())
+            attempts.load_at_end()
+        except KeyboardInterrupt as error:
+            raise Interrupted(attempts.applied()) from error
         return attempts.applied()
 
 

@@ -86,6 +86,14 @@ class Applied:
         return len(self.failures)
 
 
+class Interrupted(KeyboardInterrupt):
+    """An apply that was ended from outside, with its results until then."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+
 @dataclass
 class Attempts:
     """Takes down what happens: a file for each attempt, rows in the warehouse for each finished step."""

@@ -8,6 +8,7 @@ from duckdb import DuckDBPyConnection
 from dsl.errors import ArgumentError
 from dsl.messages import suggest
 from warehouse.connect import connect
+from warehouse.report.answer_rows import faults
 from warehouse.statements import fetch
 from xp.render.answers import answer_as_text
 
@@ -50,8 +51,10 @@ def show(warehouse: Path, cell: str, item: str | None, limit: int) -> str:
             total = len(rows)
             if not rows:
                 raise ArgumentError(f"`{cell}` has no item `{item}`")
+        names = dict.fromkeys(row["experiment"] for row in rows)
+        looked_for = {name: faults(connection, name) for name in names}
     shown = [
-        answer_as_text(row, with_prompt=item is None or at == 0)
+        answer_as_text(row, looked_for[row["experiment"]], with_prompt=item is None or at == 0)
         for at, row in enumerate(rows[: limit if item is None else None])
     ]
     more = f"\n\n{len(rows)} of {total} answers; --limit shows more" if len(rows) < total else ""

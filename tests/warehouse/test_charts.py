@@ -141,6 +141,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "ifeval_accuracy": [
         {
             **key,
+            "judge": "follows",
             "strictness": strictness,
             "unit": unit,
             "accuracy": 0.5,
@@ -155,6 +156,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     + [
         {
             **KEYS[0],
+            "judge": "follows",
             "strictness": "strict",
             "unit": "prompt",
             "accuracy": None,
@@ -394,36 +396,48 @@ def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_
         (value["label"], value["fill"] != "transparent", value["colour"], value["text"])
         for value in values(panel)
     ] == [
-        ("fr ← en · tiny", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
-        ("en · tiny", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
-        ("en · tiny", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
-        ("en · tiny", False, NOT_SIGNIFICANT, "no pairs"),
+        ("fr ← en", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
+        ("en", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
+        ("en", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
+        ("en", False, NOT_SIGNIFICANT, "no pairs"),
     ]
 
 
 def test_a_gap_is_named_by_its_two_languages_in_the_studys_order() -> None:
     [panel] = chart_of("language_gap")(ROWS["language_gap"], ORDER)
     assert [(value["label"], value["fill"] != "transparent") for value in values(panel)] == [
-        ("en − fr · tiny", False),
-        ("es − en · tiny", True),
+        ("en − fr", False),
+        ("es − en", True),
     ]
 
 
 def test_a_trend_is_a_line_through_its_points_and_marks_where_methods_are_equal_only_if_the_data_say_it() -> (
     None
 ):
-    unknown, known = chart_of("size_trend")(ROWS["size_trend"], ORDER)
-    assert [panel.title for panel in (unknown, known)] == ["fr ← en", "en"]
-    drawn, empty = (
-        [found["values"] for found in found_under(panel.spec, "data")] for panel in (known, unknown)
+    other, known = (
+        {**row, "language": language}
+        for row, language in zip(ROWS["size_trend"][:1] * 2, ("fr", "en"), strict=True)
+    )
+    uncrossed, crossed = chart_of("size_trend")([known, {**other, "crossing": None}], ORDER)
+    assert [panel.title for panel in (uncrossed, crossed)] == ["fr ← en", "en"]
+    drawn, _ = (
+        [found["values"] for found in found_under(panel.spec, "data")] for panel in (crossed, uncrossed)
     )
     assert [{"parameters": 2.2e8}] in drawn
     assert [{"parameters": 10**8, "value": -0.1}, {"parameters": 10**9, "value": 0.2}] in drawn
-    assert [list(rows[0]) for rows in empty] == [
-        ["at"],
-        ["parameters", "value", "low", "high"],
-        ["parameters", "value", "low", "high"],
+    assert chart_of("size_trend")(ROWS["size_trend"][1:], ORDER) == [], "without a line there is no picture"
+
+
+def test_trends_of_one_measure_are_drawn_on_one_scale() -> None:
+    (steep,) = ROWS["size_trend"][:1]
+    flat = {**steep, "language": "fr", "at_smallest": 0.01, "at_largest": 0.02, "points": steep["points"][1:]}
+    panels = chart_of("size_trend")([steep, flat], ORDER)
+    scales = [
+        {tuple(y["scale"]["domain"]) for y in found_under(panel.spec, "y") if "scale" in y}
+        for panel in panels
     ]
+    assert scales[0] == scales[1]
+    assert len(scales[0]) == 1
 
 
 def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_picture() -> None:
@@ -614,3 +628,35 @@ def found_under(spec: Any, key: str) -> list[Any]:
     return ([spec[key]] if key in spec else []) + [
         found for part in spec.values() for found in found_under(part, key)
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        (
+            "score_by_model_size",
+            "#answers?dataset=facts&language=en&model=tiny&method=urial&measure=contains&sort=lowest",
+        ),
+        (
+            "ifeval_accuracy",
+            "#answers?dataset=facts&language=fr&model=tiny&method=urial&measure=follows.strict",
+        ),
+        ("win_rate_by_method", "#answers?dataset=facts&language=fr&model=tiny&method=urial&against=a"),
+        ("language_gap", "#answers?model=tiny&method=sft&against=urial&sort=worse"),
+        ("size_trend", "#answers?language=en&method=sft&against=urial&sort=worse"),
+    ],
+)
+def test_a_point_leads_to_the_answers_behind_it(name: str, link: str) -> None:
+    links = [
+        row["link"]
+        for panel in chart_of(name)(ROWS[name], ORDER)
+        for data in found_under(panel.spec, "data")
+        for row in data["values"]
+        if row.get("link")
+    ]
+    assert link in links
+
+
+@pytest.mark.parametrize("name", ["judge_probes", "cost_by_step", "cost_by_model", "training_curve"])
+def test_a_point_that_stands_for_no_answers_of_the_page_leads_nowhere(name: str) -> None:
+    assert "#answers?" not in str([panel.spec for panel in chart_of(name)(ROWS[name], ORDER)])

@@ -1,5 +1,8 @@
 """Detectors' measures in marts: the share of answers with the fault, under the fault's name."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from dsl.plan.study import ContrastPlan
@@ -7,6 +10,8 @@ from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE
 from warehouse.report.figures import Section
+from warehouse.report.latex import as_latex
+from warehouse.report.page import as_html
 from warehouse.report.reading import read_study
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows
@@ -90,11 +95,44 @@ def test_the_report_s_contrasts_on_errors_are_of_the_fault_s_shares(judged: Stor
     cells = dict(zip(headings, figure.table.cells[0], strict=True))
     assert cells["difference [95% interval]"].startswith("−0.75 [−0.9")
     assert (cells["mean, first"], cells["mean, second"]) == ("0.12", "0.88")
-    assert figure.direction.startswith(
-        "Left of zero the first is better: of its answers fewer have the fault."
-    )
+    assert figure.direction.startswith("Below zero the first is better: fewer of its answers have the fault.")
     assert figure.draw is not None
     assert "fewer with tuned" in str(figure.draw()[0].spec)
+
+
+def test_the_page_writes_the_direction_of_every_figure_of_contrasts_and_says_what_significant_means(
+    judged: StoreMaker, ask: Ask
+) -> None:
+    section = as_html(read(judged, ask)).split('<section id="contrasts">')[1].split("</section>")[0]
+    captions: dict[str, str] = {}
+    for figure in section.split("<figure")[1:]:
+        (measure, *_), (caption,) = (
+            re.findall(tag, figure, re.DOTALL)
+            for tag in ("<code>(.*?)</code>", "<figcaption>(.*?)</figcaption>")
+        )
+        captions[measure] = " ".join(caption.split())
+    assert set(captions) == {"contains", "loop"}
+    for measure, direction in {
+        "contains": "Above zero the first is better.",
+        "loop": "Below zero the first is better: fewer of its answers have the fault.",
+    }.items():
+        assert direction in captions[measure]
+    first = section.split("<p>")[1]
+    assert first.startswith("Significant: if both sides were equal,"), "before the test's name"
+
+
+def test_a_table_for_paper_with_both_signs_writes_the_direction_at_each_measure(
+    judged: StoreMaker, ask: Ask
+) -> None:
+    table = as_latex(read(judged, ask)).split(r"\caption{Contrasts. ")[1].split(r"\end{table}")[0]
+    loop, contains = (table.index(rf"{{\texttt{{{measure}}}") for measure in ("loop", "contains"))
+    assert loop < contains
+    directions = {
+        loop: rf"{LOOPS}. Below zero the first is better: fewer of its answers have the fault}} \\",
+        contains: r"{\texttt{contains}. Above zero the first is better} \\",
+    }
+    for start, said in directions.items():
+        assert said in table[start : table.index("\n", start)]
 
 
 ITEMS = [str(i) for i in range(8)]
@@ -139,7 +177,9 @@ def test_gaps_and_trends_declared_on_a_detector_stand_beside_those_of_quality_as
         cells = dict(zip(headings, row, strict=True))
         assert cells["gap between"] == "fr − en"
         assert cells["gap [95% interval]"].startswith("−0.75 [")
-    trends = [figure.heading for figure in section(study, "sizes").figures if figure.view == "size_trend"]
+    sloped = [{**row, "slope": 0.1} for row in study.views["size_trend"]]
+    sizes = section(replace(study, views={**study.views, "size_trend": sloped}), "sizes")
+    trends = [figure.heading for figure in sizes.figures if figure.view == "size_trend"]
     assert sorted(trends) == ["Freedom from `loop`", "`contains`"]
 
 

@@ -7,19 +7,20 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from markupsafe import escape
 
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
 from dsl.plan.study import Study
 from tests.warehouse.reported_study import HOSTILE, write_study
 from tests.warehouse.stores import StoreMaker
-from warehouse.charts._intervals import Line, bars
+from warehouse.charts._intervals import Line, bars, dots
 from warehouse.charts.theme import COLOURS, Order, Panel, themed
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
 from warehouse.report import browser, tables, write_report
 from warehouse.report.study import StudyRows
-from warehouse.report.svg import SVG, picture
+from warehouse.report.svg import SVG, keep_drawing, picture
 
 ORDER = Order(("urial", "sft"), ("tiny",), ("en", "fr"))
 
@@ -68,6 +69,49 @@ def test_text_in_a_picture_stays_text(text: str) -> None:
     assert not [name for name in attributes if name.startswith("on") or "href" in name or name == "style"]
     assert root.findtext(f"{{{SVG}}}title") == one_line(text)
     assert [element.text for element in root.iter(f"{{{SVG}}}text")].count(one_line(text)) >= 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:window.hacked=1",
+        "https://evil.example/",
+        "data:text/html,<script>1</script>",
+        "#answers",
+        "#data",
+        "",
+        "//evil.example/answers?method=urial",
+    ],
+)
+def test_a_picture_keeps_no_link_but_those_to_answers_of_the_page(address: str) -> None:
+    for name in ("href", "xlink:href"):
+        for before in (address, f"{address}#answers?method=a%26b&model=tiny"):
+            drawn = ElementTree.fromstring(
+                f'<svg xmlns="{SVG}" xmlns:xlink="http://www.w3.org/1999/xlink"><g>'
+                f'<a {name}="{escape(before)}" target="_blank" onclick="x"><path d="M0,0"/></a></g></svg>'
+            )
+            keep_drawing(drawn, "p")
+            links = [element.attrib for element in drawn.iter(f"{{{SVG}}}a")]
+            if before == address:
+                assert links == []
+            else:
+                assert links == [
+                    {"href": "#answers?method=a%26b&model=tiny", "aria-label": "Answers: a&b, tiny"}
+                ]
+
+
+def test_a_point_of_a_picture_is_a_link_to_its_answers() -> None:
+    lines = [
+        Line("urial", 0.5, None, None, "1", COLOURS[0], link="#answers?method=urial"),
+        Line("none", 0.5, None, None, "1", COLOURS[0]),
+    ]
+    for draw in (dots, bars):
+        drawn = picture(Panel("a", draw(lines, "share", (0.0, 1.0))), "p", "a")
+        root = ElementTree.fromstring(drawn.svg)
+        (link,) = root.iter(f"{{{SVG}}}a")
+        assert link.attrib == {"href": "#answers?method=urial", "aria-label": "Answers: urial"}
+        assert [child.tag for child in link] == [f"{{{SVG}}}path"]
+        assert root.get("role") == "group"
 
 
 def test_ids_inside_a_picture_bear_its_name_and_are_found_by_what_refers_to_them() -> None:
@@ -254,5 +298,5 @@ def test_the_same_warehouse_gives_the_same_page(tmp_path: Path) -> None:
 
 def test_data_sets_stand_in_the_order_of_the_study() -> None:
     cells = [{"dataset": name} for name in ("zoo", "apes", "bees")]
-    study = StudyRows({}, cells, [], [], [], [], {}, [], [], [], {}, 0, ())
+    study = StudyRows({}, cells, [], [], [], [], {}, [], [], [], {}, {}, 0, ())
     assert study.datasets_of([{"dataset": name} for name in ("apes", "zoo", "apes")]) == ["zoo", "apes"]

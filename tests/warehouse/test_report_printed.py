@@ -19,7 +19,7 @@ from tests.warehouse.latex_checker import complaints
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from tests.xp.small_study import HANG_SECONDS
 from warehouse.report import latex, markdown, write_paper
-from warehouse.report.figures import Figure, Section
+from warehouse.report.figures import ON_SCREEN, Figure, Section
 from warehouse.report.printed import MOST_LINES, Printed, printed
 from warehouse.report.tables import Column, Table
 from xp.cli import app
@@ -145,7 +145,11 @@ def test_scores_are_methods_down_and_languages_across_each_with_its_interval_and
         r" \multicolumn{2}{c}{fr [95\% interval] (n)} \\"
     )
     assert heading in scores
-    first = scores.split(r"\multicolumn{7}{l}{\texttt{contains}} \\")[1].split("\\midrule")[0].strip()
+    first = (
+        scores.split(r"\multicolumn{7}{l}{\texttt{contains}. Higher is better} \\")[1]
+        .split("\\midrule")[0]
+        .strip()
+    )
     lines = first.splitlines()
     assert [line.split(" &")[0].replace(r"\_", "_") for line in lines if " & en & " not in line] == [
         m for m in METHODS for _ in range(2)
@@ -155,6 +159,24 @@ def test_scores_are_methods_down_and_languages_across_each_with_its_interval_and
         for number, rest in zip(cells[::2], cells[1::2], strict=True):
             assert re.fullmatch(r"-?\d\.\d+|\{(\\textendash\{\})?\}", number), line
             assert re.fullmatch(r"\\ \[.+\] \(\d+(, \d+ unscored)?\)|", rest), rest
+
+
+def test_effort_and_cost_have_tables_too_and_what_each_step_took_stays_on_the_screen(tex: str) -> None:
+    effort = tex.split(r"\caption{Training. ")[1].split(r"\end{table}")[0]
+    assert r"\label{tab:hostile-tuning-effort}" in effort
+    assert "sft & small" in effort
+    cost = tex.split(r"\caption{Cost. ")[1].split(r"\end{table}")[0]
+    assert r"\label{tab:hostile-by-model}" in cost
+    assert "tiny &" in cost
+    for label in ("curves", "spent"):
+        assert f"tab:hostile-{label}" not in tex
+
+
+def test_a_direction_that_all_of_a_table_has_stands_in_its_caption(tex: str) -> None:
+    contrasts = tex.split(r"\caption{Contrasts. ")[1].split(r"\label")[0]
+    assert "Above zero the first is better." in contrasts
+    gaps = tex.split(r"\caption{Gaps between languages. ")[1].split(r"\label")[0]
+    assert "Above zero the lead of the first method is larger in the first language." in gaps
 
 
 def test_a_section_has_one_table_of_all_measures_with_a_caption(tex: str) -> None:
@@ -243,7 +265,6 @@ def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) 
     headings = re.findall(r"^(#+ .*)$", md, re.MULTILINE)
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
     assert headings[1:4] == ["## Caveats", "## Judges and people", "## Methods by language"]
-    assert "## Training" not in headings
     assert md.split("\n\n")[1].startswith("Exploratory: none of 60 comparisons on `contains`")
     assert "\n\n**Main caveat:** Small samples" in md
 
@@ -277,7 +298,8 @@ def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> Non
         "study-scores-0-2",
         "study-scores-0-3",
     ]
-    assert list(printed("study", Section("s", "Scores", (), (figure,), is_printed=False))) == []
+    on_screen = replace(figure, brief=ON_SCREEN)
+    assert list(printed("study", Section("s", "Scores", (), (on_screen,)))) == []
 
 
 def test_a_column_that_says_the_same_in_every_row_stands_in_the_caption() -> None:
@@ -322,6 +344,7 @@ def test_every_chart_is_written_as_svg_and_pdf_under_a_name_of_its_own(
         else:
             drawn = file.read_text("utf-8")
             assert "currentColor" not in drawn
+            assert "href" not in drawn, "answers are in the page alone"
             assert ElementTree.fromstring(drawn).tag.endswith("svg")
 
 

@@ -14,6 +14,7 @@ from warehouse.report.reading import read_study
 from warehouse.report.reproduction import reproduction
 from warehouse.report.sections import sections
 from warehouse.report.sections.contrasts import contrasts, reading
+from warehouse.report.sections.judges import trust
 from warehouse.report.sections.power import detectable
 from warehouse.report.sections.scores import parameters, sizes
 from warehouse.report.study import StudyRows
@@ -55,7 +56,7 @@ def test_sections_stand_in_the_order_of_a_reader_and_each_has_figures(study: Stu
             "training",
         )
     ]
-    assert all(section.figures for section in found)
+    assert all(section.figures or section.more for section in found)
 
 
 @pytest.mark.parametrize("anchor", ["languages", "contrasts", "gaps", "wins", "ifeval", "errors"])
@@ -89,18 +90,34 @@ def test_means_across_languages_carry_a_warning_that_is_seen_in_print_too(study:
         == "This is a raw mean across languages, in which the judge need not be equally strict."
     )
     in_print = [part for part in printed("hostile", sizes(study)) if warned["quality.depth"] in part.caption]
-    assert {name.strip("`") for part in in_print for _, name in part.headings} == set(judged)
+    assert {name.split("`")[1] for part in in_print for _, name in part.headings} == set(judged)
     assert as_html(replace(study, completions=[])).count(
         f'<p class="warning">{warned["quality.depth"]}'
     ) == len(judged)
 
 
-def test_a_trend_that_the_data_cannot_say_is_said_to_be_so(study: StudyRows) -> None:
-    trends = figures(sizes(study), "size_trend")
+def test_where_no_trend_can_be_estimated_a_sentence_says_so_in_the_place_of_figures(study: StudyRows) -> None:
     too_few = "2 models of known size with two items or more, and a trend needs 4"
-    assert sizes(study).says == (f"No trend with size can be estimated: {too_few}.",)
-    assert column(trends[0], "equal at") == ["not estimable"] * 6
-    assert set(column(trends[0], "why not")) == {too_few}
+    assert sizes(study).says == (
+        f"No trend with size can be estimated: {too_few}.",
+        "Models may also differ in more than their size.",
+    )
+    assert sizes(study).figures == ()
+    assert all(means.draw is None for means in sizes(study).more), "the means are tables"
+    assert len(sizes(study).more) > 1
+
+
+def test_a_study_without_opinions_says_so_in_the_place_of_figures(study: StudyRows) -> None:
+    rules = [{**row, "opinion": None, "is_people": False} for row in study.judges]
+    agreement = [{**row, "judge_kind_b": "exact"} for row in study.views["judge_agreement"]]
+    views = {**study.views, "judge_agreement": agreement, "judge_against_checks": [], "judge_probes": []}
+    bare = replace(study, judges=rules, views=views)
+    assert agreement
+    assert trust(bare).says == ("No judge of this study has opinions: they decide by rule, or are people.",)
+    assert trust(bare).figures == ()
+    labelled = [{**agreement[0], "judge_b": "anna", "judge_kind_b": "human"}, *agreement]
+    (people,) = trust(replace(bare, views={**views, "judge_agreement": labelled})).figures
+    assert len(people.table.cells) == 1, "what people say is no rule's"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +173,7 @@ def test_bounds_are_told_only_where_something_is_unscored(study: StudyRows) -> N
 
 def test_what_was_tested_is_counted_before_and_after_the_correction(study: StudyRows) -> None:
     rows = study.compared(study.views["contrast_by_language_and_size"])
-    said = contrasts(study).says[1:]
+    said = contrasts(study).says[2:]
     families = {row["family"] for row in rows}
     assert families
     for family, sentence in zip(sorted(families), said, strict=False):

@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -186,6 +187,41 @@ def test_an_interrupted_apply_ends_with_130_and_goes_on_from_there(
     go_on(spec, store)
     assert_no_row_is_made_again(store, on_disk)
     assert_same(store, undisturbed)
+
+
+def test_an_interrupted_apply_lists_what_failed_until_then_with_the_reason_and_the_log(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
+        port = taken.getsockname()[1]
+        dead = {
+            "engine": "openai",
+            "name": "tiny",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "max_retries": 1,
+            "timeout": 2.0,
+        }
+        spec = write_study(tmp_path / "study", languages=("en",), seconds_per_row=HANG_SECONDS)
+        study = json.loads(spec.read_text("utf-8"))
+        study["models"] = {"dead": {"base": dead, "parameters": 1_000_000}, **study["models"]}
+        spec.write_text(json.dumps(study), "utf-8")
+        store = tmp_path / "store"
+        process = begin_apply(spec, store)
+        wait_for(lambda: "failed" in {run["status"] for run in runs_of(store)})
+        wait_for(lambda: len(list((store / "steps").glob("generate-*.tmp"))) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == 130, out + err
+    (failed,) = (run for run in runs_of(store) if run["status"] == "failed")
+    log = store / "steps" / f"{failed['step_id']}.tmp" / "log.txt"
+    (line,) = (line for line in out.splitlines() if line.startswith(f"  {failed['step_id']} failed after "))
+    assert str(failed["error"]) in line
+    assert "did not answer for tiny in 2 tries" in line
+    assert line.endswith(f"Log: {log}")
+    assert log.exists()
+    assert "1 failed" in out
+    assert "interrupted; `xp apply` goes on from here" in err
 
 
 def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(

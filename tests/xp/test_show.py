@@ -43,3 +43,22 @@ def test_verdicts_of_every_sort_stand_below_the_answer(tmp_path: Path) -> None:
         "  duel vs base: 0.5 (first: 1, second: 0)"
         in show(tmp_path / WAREHOUSE, "duel", None, 10).splitlines()
     )
+
+
+def test_of_detectors_the_faults_that_were_found_are_told_by_their_names(tmp_path: Path) -> None:
+    maker = StoreMaker(tmp_path)
+    scores = {
+        "loop": {"1": 0.0},
+        "empty": {"1": 1.0},
+        "code": {"1": "cannot be read"},
+        "contains": {"1": 0.0},
+    }
+    maker.cell("base", texts={"1": "four four four"}, scores=scores)
+    maker.study()
+    rebuild(tmp_path)
+    assert show(tmp_path / WAREHOUSE, "base", None, 10).splitlines()[-4:] == [
+        "  four four four",
+        "  code: unscored, cannot be read",
+        "  contains: 0",
+        "  loop: repeats itself without end",
+    ]

@@ -2,22 +2,25 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsl.messages import one_line
 from warehouse.charts.theme import (
     CHARACTER_WIDTH,
+    LONGEST_LABEL,
     PANEL_WIDTH,
     Order,
     Panel,
     Row,
     Rows,
+    answers_link,
     by_language,
     decimals_for,
     difference,
     label,
     label_width,
+    place,
     reach,
     stopped,
     themed,
@@ -25,6 +28,9 @@ from warehouse.charts.theme import (
 )
 
 ROW_HEIGHT = 21
+
+NARROWEST = 90.0
+"""Pixels of the field in which points are drawn, at least."""
 
 SIGNIFICANT, NOT_SIGNIFICANT = "currentColor", "#8a9099"
 """Colours of what is no method's: a method keeps its own in every picture."""
@@ -47,10 +53,17 @@ class Line:
     is_filled: bool = True
     group: str = ""
     """Lines of one group stand together under its name."""
+    link: str = ""
+    """Link of its point to the answers behind it; empty where it stands for none."""
 
 
-def method_line(row: Row, order: Order, value: str, text: str, group: str = "") -> Line:
-    """Return the line of a method: the value of a column with its interval, in the method's colour."""
+def method_line(
+    row: Row, order: Order, value: str, text: str, group: str = "", link: str | None = None
+) -> Line:
+    """Return the line of a method: the value of a column with its interval, in the method's colour.
+
+    Without a `link` it leads to the row's answers.
+    """
     return Line(
         label(row, order),
         row[value],
@@ -60,6 +73,7 @@ def method_line(row: Row, order: Order, value: str, text: str, group: str = "") 
         order.colour(row["method"]),
         order.shape(row["method"]),
         group=group,
+        link=answers_link(row) if link is None else link,
     )
 
 
@@ -75,24 +89,39 @@ def panels_by_language(
 
 
 def panels_by_contrast(
-    rows: Rows, name: Callable[[Row], str], rank: Callable[[Row], Any], axis: str
+    rows: Rows,
+    order: Order,
+    name: Callable[[Row], str],
+    rank: Callable[[Row], Any],
+    link: Callable[[Row], str],
+    axis: str,
 ) -> list[Panel]:
     """Return a panel for each contrast: its differences as dots, filled and coloured by significance.
 
     Args:
         rows: rows of contrasts or gaps.
+        order: the study's; of several models each has its lines under its name.
         name: the name of a row's line.
         rank: sorts the lines of a panel.
+        link: the answers behind a row.
         axis: the axis's title, with `{of}` and `{against}` for the two methods.
     """
-    ranked = sorted(rows, key=rank)
+    ranked = sorted(rows, key=lambda row: (place(order.models, row["model"]), rank(row)))
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
     return [
         Panel(
             title,
             dots(
-                [_difference(row, name(row), decimals) for row in ranked if row["contrast"] == contrast],
+                [
+                    replace(
+                        _difference(row, name(row), decimals),
+                        group=row["model"] if len(order.models) > 1 and not row.get("method") else "",
+                        link=link(row),
+                    )
+                    for row in ranked
+                    if row["contrast"] == contrast
+                ],
                 axis=axis.format(of=of, against=against),
                 domain=domain,
                 reference=0.0,
@@ -119,6 +148,7 @@ def dots(
         shape=alt.Shape("shape:N", scale=None),
         stroke=alt.Stroke("colour:N", scale=None),
         fill=alt.Fill("fill:N", scale=None),
+        href=alt.Href("link:N"),
     )
     return _finish(lines, [*parts, point])
 
@@ -129,7 +159,7 @@ def bars(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> dict[
 
     base, x, parts = _base(lines, axis, domain)
     bar = base.mark_bar(height=11, opacity=0.85).encode(
-        x=x, x2=alt.datum(0), color=alt.Color("colour:N", scale=None)
+        x=x, x2=alt.datum(0), color=alt.Color("colour:N", scale=None), href=alt.Href("link:N")
     )
     return _finish(lines, [bar, *parts])
 
@@ -161,7 +191,7 @@ def _base(
     values = [
         {
             # A name may occur in two lines (two groups), but a row of the axis is known by its place.
-            "row": place,
+            "row": number,
             "label": one_line(line.label),
             "value": line.value,
             "low": None if line.low is None else max(line.low, domain[0]),
@@ -173,10 +203,11 @@ def _base(
             "fill": line.colour if line.is_filled else "transparent",
             "shape": line.shape,
             "at": reference,
+            "link": line.link,
             # Vega pastes it into code, where a line separator would be an error
             "group": one_line(line.group),
         }
-        for place, line in enumerate(lines)
+        for number, line in enumerate(lines)
     ]
     width = _plot_width(lines)
     base = alt.Chart(alt.Data(values=tuple(values))).encode(y=_rows_axis(lines))
@@ -203,7 +234,17 @@ def _rows_axis(lines: Sequence[Line]) -> Any:
     import altair as alt
 
     names = "[" + ",".join(_quoted(one_line(line.label)) for line in lines) + "]"
-    axis = alt.Axis(labelExpr=f"{names}[datum.value]", domain=False, ticks=False, grid=False, labelPadding=8)
+    room = _label_room(lines)
+    axis = alt.Axis(
+        labelExpr=f"{names}[datum.value]",
+        domain=False,
+        ticks=False,
+        grid=False,
+        labelPadding=8,
+        # cut before it is as wide as that in a reader's font
+        labelLimit=room - 15,
+        minExtent=label_width((line.label for line in lines), room),
+    )
     # by place: the rule's data alone would put lines without interval last
     return alt.Y("row:O", title=None, axis=axis, sort="ascending")
 
@@ -225,8 +266,17 @@ def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:
 
 
 def _plot_width(lines: Sequence[Line]) -> float:
-    numbers = CHARACTER_WIDTH * max((len(line.text) for line in lines), default=0)
-    return max(90.0, PANEL_WIDTH - label_width(line.label for line in lines) - numbers - 16)
+    names = label_width((line.label for line in lines), _label_room(lines))
+    return max(NARROWEST, PANEL_WIDTH - names - _numbers_width(lines) - 16)
+
+
+def _label_room(lines: Sequence[Line]) -> float:
+    """Pixels that names may take, so that the panel is no wider than a phone beside its numbers."""
+    return max(60.0, min(LONGEST_LABEL, PANEL_WIDTH - NARROWEST - _numbers_width(lines) - 16))
+
+
+def _numbers_width(lines: Sequence[Line]) -> float:
+    return CHARACTER_WIDTH * max((len(line.text) for line in lines), default=0)
 
 
 def _quoted(text: str) -> str:

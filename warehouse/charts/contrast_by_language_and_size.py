@@ -1,7 +1,7 @@
 """One measure on one data set: the differences a study asks for, as a forest plot with a panel a contrast."""
 
 from warehouse.charts._intervals import panels_by_contrast
-from warehouse.charts.theme import Order, Panel, Row, Rows, place
+from warehouse.charts.theme import Order, Panel, Row, Rows, contrast_link, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -11,10 +11,9 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     itself, which that many tests would let one be by chance. Hollow and grey: not significant.
     """
 
-    def rank(row: Row) -> tuple[int, int, str, str]:
+    def rank(row: Row) -> tuple[int, str, str]:
         return (
             place(order.languages, row["language"]),
-            place(order.models, row["model"]),
             row["of_train_languages"] or "",
             row["against_train_languages"] or "",
         )
@@ -24,15 +23,13 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
         if any(row.get("fault") for row in rows)
         else "← {against} better · {of} better →"
     )
-    return panels_by_contrast(rows, lambda row: _measured(row, order), rank, axis)
+    return panels_by_contrast(rows, order, lambda row: _measured(row, order), rank, contrast_link, axis)
 
 
 def _measured(row: Row, order: Order) -> str:
-    """Return the label of a difference: language, other training languages, and the model if several."""
+    """Return the label of a difference: language and other training languages."""
     parts: list[str] = [row["language"]]
     sides = ((row["of"], row["of_train_languages"]), (row["against"], row["against_train_languages"]))
     named = [tuned for method, tuned in sides if method in order.retuned and tuned != row["language"]]
     parts += [f"← {tuned}" for tuned in dict.fromkeys(named) if tuned]
-    if len(order.models) > 1 and not row.get("method"):
-        parts.append(f"· {row['model']}")
     return " ".join(parts)

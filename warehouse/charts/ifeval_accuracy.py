@@ -1,7 +1,7 @@
 """Instructions that a program can check: how many were followed, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
-from warehouse.charts.theme import Order, Panel, Row, Rows, number
+from warehouse.charts.theme import Order, Panel, Row, Rows, answers_link, number
 
 READINGS = {
     ("strict", "prompt"): "strict, by prompt",
@@ -21,7 +21,8 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 
     def line(row: Row, heading: str) -> Line:
         text = f"{number(100 * row['accuracy'], 1)}% · n {row['n']}" if row["n"] else "unscored"
-        return method_line(row, order, "accuracy", text, group=heading)
+        link = answers_link(row, measure=f"{row['judge']}.{row['strictness']}")
+        return method_line(row, order, "accuracy", text, heading, link)
 
     def lines(found: Rows) -> list[Line]:
         return [

@@ -1,7 +1,7 @@
 """Model judges compared with rule judges: a forest plot with a panel for each pair of measures."""
 
 from warehouse.charts._intervals import NOT_SIGNIFICANT, SIGNIFICANT, Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
+from warehouse.charts.theme import Order, Panel, Row, Rows, answers_link, number, place
 
 CHANCE = 0.5
 
@@ -58,4 +58,5 @@ def _line(row: Row) -> Line:
         colour,
         "diamond",
         is_filled=is_significant,
+        link=answers_link(row),
     )

@@ -1,7 +1,7 @@
 """Agreement between judges: a panel for each pair of measures."""
 
 from warehouse.charts._intervals import NEUTRAL, Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
+from warehouse.charts.theme import Order, Panel, Row, Rows, answers_link, number, place
 
 Z = 1.96
 """The normal quantile: a jackknife's error has no degrees of freedom of its own."""
@@ -47,4 +47,7 @@ def _line(row: Row) -> Line:
         text,
         NEUTRAL,
         "diamond",
+        link=answers_link(
+            {**row, "language": "" if row["language"] == "all" else row["language"]}, measure=row["measure_a"]
+        ),
     )

@@ -1,7 +1,7 @@
 """Gaps of one measure between languages, a panel a contrast."""
 
 from warehouse.charts._intervals import panels_by_contrast
-from warehouse.charts.theme import Order, Panel, Row, Rows, place
+from warehouse.charts.theme import Order, Panel, Row, Rows, contrast_link, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -12,11 +12,12 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     """
 
     def name(row: Row) -> str:
-        model = f" · {row['model']}" if len(order.models) > 1 else ""
-        return f"{row['language']} − {row['other_language']}{model}"
+        return f"{row['language']} − {row['other_language']}"
+
+    def link(row: Row) -> str:
+        return contrast_link({**row, "language": None})
 
     def rank(row: Row) -> tuple[int, ...]:
-        languages = (place(order.languages, row[key]) for key in ("other_language", "language"))
-        return (*languages, place(order.models, row["model"]))
+        return tuple(place(order.languages, row[key]) for key in ("other_language", "language"))
 
-    return panels_by_contrast(rows, name, rank, axis="gap")
+    return panels_by_contrast(rows, order, name, rank, link, axis="gap")

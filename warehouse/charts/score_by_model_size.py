@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, answers_link, score_axis, themed
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval.
+    """Mean score over the languages by the model's parameters, with its 95% interval.
 
-    Errors are clustered by item. Each panel shows one method in colour and the others in grey behind it.
+    The axis of parameters is logarithmic. Errors are clustered by item. Each panel shows one method in
+    colour and the others in grey behind it.
     """
     return [
         Panel(method, _lines(rows, method, order))
@@ -37,6 +38,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
                 if is_beyond
             ],
             "method": row["method"],
+            "link": answers_link(row, sort="lowest"),
             "is_shown": row["method"] == method,
         }
         for row in rows
@@ -60,7 +62,9 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         .mark_rule(color=colour, strokeWidth=1.8)
         .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
-    point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1)
+    point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1).encode(
+        href=alt.Href("link:N")
+    )
     arrow = (
         shown.transform_flatten(["beyond"])
         .transform_calculate(at="datum.beyond.at", angle="datum.beyond.angle")

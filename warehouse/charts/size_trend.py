@@ -2,19 +2,32 @@
 
 from typing import Any
 
-from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, place, reach, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, contrast_link, place, reach, themed
 
 LINE, POINT = "#8a9099", "currentColor"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods by the model's parameters (logarithmic), with 95% intervals.
+    """Paired difference between two methods by the model's parameters, with 95% intervals.
 
-    The line is the trend over the models. The dotted upright is where the line says that both methods are
-    equal, where the data can say it.
+    The axis of parameters is logarithmic. The line is the trend over the models; a contrast without one is in
+    the table alone. The dotted upright is where the line says that both methods are equal, where the data can
+    say it.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
-    return [Panel(_title(row, rows, order), _trend(row)) for row in ranked if row["points"]]
+    drawn = [row for row in ranked if row["points"] and _ends(row)]
+    ends = [{**point, **end} for row in drawn for point in row["points"] for end in _ends(row)]
+    domain = reach(ends, ("ci_low", "ci_high", "estimate", "value"), least=(-0.1, 0.1))
+    return [Panel(_title(row, rows, order), _trend(row, domain)) for row in drawn]
+
+
+def _ends(row: Row) -> list[dict[str, float]]:
+    """The two ends of a trend's line; none where no trend can be estimated."""
+    return [
+        {"parameters": row[end], "value": row[f"at_{end}"]}
+        for end in ("smallest", "largest")
+        if row[f"at_{end}"] is not None
+    ]
 
 
 def _title(row: Row, rows: Rows, order: Order) -> str:
@@ -33,17 +46,11 @@ def _title(row: Row, rows: Rows, order: Order) -> str:
     )
 
 
-def _trend(row: Row) -> dict[str, Any]:
+def _trend(row: Row, domain: tuple[float, float]) -> dict[str, Any]:
     import altair as alt
 
     points: Rows = row["points"]
-    ends = [
-        {"parameters": row[end], "value": row[f"at_{end}"]}
-        for end in ("smallest", "largest")
-        if row[f"at_{end}"] is not None
-    ]
     sizes = sorted({point["num_parameters"] for point in points})
-    domain = reach([*points, *ends], ("ci_low", "ci_high", "estimate", "value"), least=(-0.1, 0.1))
     x = alt.X(
         "parameters:Q",
         title="parameters",
@@ -56,7 +63,13 @@ def _trend(row: Row) -> dict[str, Any]:
         scale=alt.Scale(domain=list(domain), nice=False, zero=False),
     )
     values = [
-        {"parameters": p["num_parameters"], "value": p["estimate"], "low": p["ci_low"], "high": p["ci_high"]}
+        {
+            "parameters": p["num_parameters"],
+            "value": p["estimate"],
+            "low": p["ci_low"],
+            "high": p["ci_high"],
+            "link": contrast_link({**row, **p}),
+        }
         for p in points
         if p["estimate"] is not None
     ]
@@ -68,13 +81,12 @@ def _trend(row: Row) -> dict[str, Any]:
     )
     layers: list[Any] = [
         alt.Chart(alt.Data(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
+        alt.Chart(alt.Data(values=tuple(_ends(row)))).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y),
         interval,
-        measured.mark_point(color=POINT, fill=POINT, shape="diamond", size=70, opacity=1),
+        measured.mark_point(color=POINT, fill=POINT, shape="diamond", size=70, opacity=1).encode(
+            href=alt.Href("link:N")
+        ),
     ]
-    if ends:
-        layers.insert(
-            1, alt.Chart(alt.Data(values=tuple(ends))).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
-        )
     if row["crossing"] is not None:
         upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(
             color=LINE, strokeDash=[2, 3]

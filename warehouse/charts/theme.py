@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
+from urllib.parse import urlencode
 
 Row = Mapping[str, Any]
 """A row of a view: column -> value."""
@@ -34,8 +35,8 @@ SHAPES = (
 PANEL_WIDTH = 350
 """Pixels from the first letter of a row's name to the last of its number: the width of a phone."""
 
-CHARACTER_WIDTH = 6.6
-"""Pixels of an average character at the size of a row's name."""
+CHARACTER_WIDTH = 7.2
+"""Pixels of an average character at the size of a row's name, in a wide font as readers may have it."""
 
 LONGEST_LABEL = 140
 """Pixels; longer names are cut in the picture and whole in the table."""
@@ -203,9 +204,22 @@ def difference(row: Row) -> str:
     return f"{row['of']} − {row['against']}{method}"
 
 
-def label_width(labels: Iterable[str]) -> float:
-    """Pixels that the longest of these names takes in a picture."""
-    return min(LONGEST_LABEL, 8 + CHARACTER_WIDTH * max((len(text) for text in labels), default=0))
+def answers_link(row: Row, **more: str) -> str:
+    """Return the link to a row's answers in the page, whose parts the browser of answers reads."""
+    keys = ("dataset", "language", "model", "method", "measure")
+    return "#answers?" + urlencode({key: row[key] for key in keys if row.get(key)} | more)
+
+
+def contrast_link(row: Row) -> str:
+    """Return the link to the answers of both sides of a difference, those that lose by it first."""
+    if row.get("method") is not None:
+        return answers_link(row)
+    return answers_link({**row, "method": row["of"]}, against=row["against"], sort="worse")
+
+
+def label_width(labels: Iterable[str], room: float = LONGEST_LABEL) -> float:
+    """Pixels that the longest of these names takes in a picture, where they are cut at `room`."""
+    return min(LONGEST_LABEL, room, 8 + CHARACTER_WIDTH * max((len(text) for text in labels), default=0))
 
 
 def themed(chart: Any) -> dict[str, Any]:
@@ -234,6 +248,7 @@ def themed(chart: Any) -> dict[str, Any]:
             "labelSeparation": 4,
             "tickCount": 4,
         },
+        "axisX": {"labelSeparation": 12},
         "axisY": {"labelPadding": 6},
         "header": text,
         "legend": {**text, "title": None, "orient": "bottom", "columns": 2, "labelLimit": LONGEST_LABEL},

@@ -1,7 +1,7 @@
 """Unscored verdicts: a panel for each measure that has any."""
 
 from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import Order, Panel, Rows, number, place
+from warehouse.charts.theme import Order, Panel, Rows, answers_link, number, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -26,6 +26,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                         f"{number(100 * row['share_unscored'], 0)}% of {row['n'] + row['n_unscored']}",
                         order.colour(row["method"]),
                         group=row["language"],
+                        link=answers_link(row, only="unscored"),
                     )
                     for row in ranked
                     if row["measure"] == measure

@@ -127,6 +127,13 @@ def facets(connection: duckdb.DuckDBPyConnection, experiment: str) -> dict[str, 
     }
 
 
+def faults(connection: duckdb.DuckDBPyConnection, experiment: str) -> dict[str, str]:
+    """Return the fault that each measure of a detector is freedom from, by its name: the answers that have it
+    score 0."""
+    rows = fetch(connection, _sql("faults.sql"), {"experiment": experiment})
+    return {row["measure"]: row["fault"] or row["measure"] for row in rows}
+
+
 def order_in(found: Mapping[str, Sequence[str]]) -> Order:
     """Return the order of methods, models and languages in a study's facets."""
     return Order(tuple(found["method"]), tuple(found["model"]), tuple(found["language"]))

@@ -21,6 +21,10 @@ MOST_MODELS = 12
 
 OVER_MODELS = ("score_by_model_size", "size_trend", "contrast_by_language_and_size", "training_curve")
 
+ON_SCREEN = Table((), ())
+
+FIRST_IS_BETTER = "Above zero the first is better."
+
 SCOPE = (tables.text("scope", "for"),)
 """Scope of an interval where a method was trained with one seed."""
 
@@ -56,13 +60,13 @@ class Figure:
     caption: str
     """Definition of the numbers: the beginning of the chart's docstring."""
     legend: str
-    """Explanation of the picture: the rest of it."""
+    """Explanation of what is drawn: of pictures, the rest of it."""
     draw: Callable[[], Sequence[Panel]] | None
     """Its pictures, which take time and not every form of the report needs; None where the table says it
     all."""
     table: Table
     brief: Table
-    """The table as a page of paper has room for it."""
+    """The table as a page of paper has room for it; `ON_SCREEN` where it has none."""
     view: str
     """The view behind the numbers."""
     warning: str = ""
@@ -74,7 +78,7 @@ class Figure:
     note: str = ""
     """All that is the same throughout and so not drawn."""
     direction: str = ""
-    """The end of the scale that is the good one."""
+    """The end of the scale that is the good one, written with every figure."""
     is_main: bool = False
     """True where it is seen at once; of a view of which none is, the first one is."""
 
@@ -90,8 +94,6 @@ class Section:
     more: tuple[Figure, ...] = ()
     """Figures that are folded away."""
     more_heading: str = ""
-    is_printed: bool = True
-    """True if its tables belong in a paper."""
 
 
 def by_measure(
@@ -102,10 +104,13 @@ def by_measure(
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
     drawn: Callable[[Rows], tuple[tuple[Grid, ...], str]] | None = None,
+    legend: str = "",
+    direction: Callable[[StudyRows, Row], str] | None = None,
 ) -> tuple[Figure, ...]:
     """Return a figure for each data set and measure, in the order of the rows, headed by what it is `named`.
 
-    `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note.
+    `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note, which `legend`
+    explains; `direction` says which end of a row's numbers is the good one.
     """
     several = len(study.datasets_of(rows)) > 1
     found = {(row["dataset"], row["measure"]): row.get("named", f"`{row['measure']}`") for row in rows}
@@ -121,16 +126,19 @@ def by_measure(
             anchor=f"{anchor or view}-{number}",
             brief=brief,
         )
-        grids, note = drawn(shown) if drawn else (None, "")
-        made.append(replace(one, grids=grids, note=note, direction=_direction(study, shown[0])))
+        one = replace(one, direction=(direction or good_end)(study, shown[0]))
+        if drawn:
+            grids, note = drawn(shown)
+            one = replace(one, grids=grids, note=note, legend=legend)
+        made.append(one)
     return tuple(made)
 
 
-def _direction(study: StudyRows, row: Row) -> str:
+def good_end(study: StudyRows, row: Row) -> str:
     """Say which end of an axis is the good one, of means and of differences."""
     if "other_language" in row:
         return "Above zero the lead of the first method is larger in the first language."
-    return "Above zero the first is better." if "of" in row else study.words.direction(row)
+    return FIRST_IS_BETTER if "of" in row and study.role_of(row) != "measure" else study.words.direction(row)
 
 
 def by_dataset(study: StudyRows, view: str, columns: Columns) -> tuple[Figure, ...]:

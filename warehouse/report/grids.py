@@ -6,9 +6,20 @@ the measure's own scale and ends there; an interval that goes on ends in an arro
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
-from warehouse.charts.theme import Order, Row, Rows, decimals_for, method_name, number, place, reach, stopped
+from warehouse.charts.theme import (
+    Order,
+    Row,
+    Rows,
+    answers_link,
+    contrast_link,
+    decimals_for,
+    method_name,
+    number,
+    place,
+    reach,
+    stopped,
+)
 from warehouse.report.prose import listed
 from warehouse.report.wording import SHARE, Wording, language_name, percent, point_decimals
 
@@ -176,9 +187,7 @@ def contrast_grids(rows: Rows, order: Order, words: Wording) -> tuple[tuple[Grid
             axis.dot(value, low, high, bool(row["is_significant"]), is_faint),
             f"{axis.write(value)} (n {row['n']})",
             f"{words.difference(row, value, low, high)}, n = {row['n']}",
-            answers_link({**row, "method": row["of"]}, against=row["against"], sort="worse")
-            if row["method"] is None
-            else answers_link(row),
+            contrast_link(row),
         )
 
     return drawn(lines, order, axis, cell, reference=axis.place(0)), note
@@ -221,12 +230,6 @@ def drawn(
         )
         for title, columns, lines in _arranged(rows, order)
     )
-
-
-def answers_link(row: Row, **more: str) -> str:
-    """Return the link to a row's answers in the page, whose parts the browser of answers reads."""
-    keys = ("dataset", "language", "model", "method", "measure")
-    return "#answers?" + urlencode({key: row[key] for key in keys if row.get(key)} | more)
 
 
 def where(row: Row) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from warehouse.charts.theme import Row, Rows, method_name, stopped
-from warehouse.report.grids import Heat, answers_link
+from warehouse.charts.theme import Row, Rows, answers_link, method_name, stopped
+from warehouse.report.grids import Heat
 from warehouse.report.prose import listed
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import percent_interval

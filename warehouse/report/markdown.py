@@ -29,7 +29,7 @@ def as_markdown(study: StudyRows) -> str:
         parts += ["## Caveats", "\n".join(f"- {prose(sentence)}" for sentence in said.reasons)]
     for section in sections(study):
         found = [_table(one) for one in printed(experiment, section)]
-        if section.is_printed and (section.says or found):
+        if section.says or found:
             parts += [f"## {escaped(section.heading)}", *map(prose, section.says), *found]
     return "\n\n".join(parts) + "\n"
 

@@ -5,6 +5,7 @@
   const source = data.served ? served(data.served) : embedded(data);
   const at = (id) => document.getElementById(id);
   const controls = [...document.querySelectorAll("#browser [data-part]")];
+  const faults = new Map(Object.entries(data.faults)); // of measures that are freedom from one
   const [list, raw, prompt] = ["list", "show-raw", "show-prompt"].map(at);
 
   let listed = []; // answers in the list
@@ -53,9 +54,10 @@
   // The list
   const shownScore = (answer) => {
     const verdict = verdictOf(answer, asked().measure);
-    if (verdict === null) return element("span");
+    const fault = faults.get(asked().measure);
+    if (verdict === null || (fault && verdict.score !== null && !verdict.isWrong)) return element("span");
     if (verdict.score === null) return element("span", "unscored", "score unscored");
-    const shown = String(Number(verdict.score.toFixed(2)));
+    const shown = fault ?? String(Number(verdict.score.toFixed(2)));
     return element("span", shown, verdict.isWrong ? "score wrong" : "score");
   };
   const row = (answer) => {
@@ -129,9 +131,14 @@
 
   // One answer, beside the others to its question
   const score = ([measure, value, unscored, reason, isWrong]) => {
+    const fault = faults.get(measure);
     const made = value === null
       ? element("li", `${measure}: unscored`, "unscored")
-      : element("li", `${measure} ${Number(value.toFixed(2))}`, isWrong ? "wrong" : "");
+      : element(
+        "li",
+        fault ? `${measure}: ${fault}` : `${measure} ${Number(value.toFixed(2))}`,
+        isWrong ? "wrong" : "",
+      );
     const why = value === null ? unscored : reason;
     if (why) made.title = why;
     return made;
@@ -179,7 +186,10 @@
     const written = answer.raw ?? answer.text;
     if (raw.checked && written) made.append(element("div", written, "text raw"));
     const scores = element("ul", undefined, "scores");
-    scores.append(...answer.scores.map(score));
+    // of detectors, what was found
+    const told = answer.scores.filter(([measure, value, , , isWrong]) =>
+      value === null || isWrong || !faults.has(measure));
+    scores.append(...told.map(score));
     made.append(scores, ...reasons(answer));
     return made;
   };

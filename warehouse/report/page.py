@@ -64,7 +64,7 @@ def as_html(study: StudyRows, served: str = "") -> str:
         MOST_GRIDS=MOST_GRIDS,
         methods={method["name"]: method for method in _methods(study)},
         questions=questions(study),
-        data=as_script({"facets": study.facets, **source}),
+        data=as_script({"facets": study.facets, "faults": study.faults, **source}),
         answers={
             "is_served": bool(served),
             "n": study.n_completions,

@@ -12,6 +12,9 @@ from warehouse.report.study import StudyRows
 
 INK = "#000000"
 
+_LINK = re.compile(r"</?a\b[^>]*>")
+"""Tags of a link from a point to its answers, which are in the page."""
+
 
 def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
     """Write every chart as `<name>.svg` and `<name>.pdf` and return the files.
@@ -30,7 +33,8 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
         svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
         # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they
         # make of it.
-        svg.write_text(vl_convert.vegalite_to_svg(spec).replace("currentColor", INK), "utf-8", newline="\n")
+        drawn = _LINK.sub("", vl_convert.vegalite_to_svg(spec)).replace("currentColor", INK)
+        svg.write_text(drawn, "utf-8", newline="\n")
         pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text("utf-8")))
         written += [svg, pdf]
     return written

@@ -28,14 +28,13 @@ class Printed:
 
 
 def printed(experiment: str, section: Section) -> Iterator[Printed]:
-    """The section's tables, none for a section that is not for paper."""
-    if section.is_printed:
-        for heading, figures in (
-            (section.heading, section.figures),
-            (section.more_heading or section.heading, section.more),
-        ):
-            for alike in _alike(figures):
-                yield from _parts(experiment, heading, alike)
+    """Return the section's tables that paper has room for."""
+    for heading, figures in (
+        (section.heading, section.figures),
+        (section.more_heading or section.heading, section.more),
+    ):
+        for alike in _alike(figures):
+            yield from _parts(experiment, heading, alike)
 
 
 def _alike(figures: Iterable[Figure]) -> list[list[Figure]]:
@@ -68,7 +67,7 @@ def _key(column: Column) -> tuple[str, bool]:
 
 
 def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator[Printed]:
-    columns = _columns(figures)
+    columns, said = _columns(figures), _said(figures)
     assert columns is not None, "figures of one table have columns of one table"
     rows: list[tuple[str, tuple[str, ...]]] = []
     for figure in figures:
@@ -78,7 +77,7 @@ def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator
             empty = (("–" if column.is_number else "") for column in columns)
             rows.append(
                 (
-                    figure.heading,
+                    said[figure.anchor],
                     tuple(here.get(_key(c), none) for c, none in zip(columns, empty, strict=True)),
                 )
             )
@@ -100,6 +99,17 @@ def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator
                 if len(figures) > 1 and (place == 0 or name != begun[place - 1])
             ),
         )
+
+
+def _directions(figures: Iterable[Figure]) -> set[str]:
+    return {figure.direction for figure in figures}
+
+
+def _said(figures: Sequence[Figure]) -> dict[str, str]:
+    """Return each figure's heading by its anchor, with its direction where they do not all have the same."""
+    if len(_directions(figures)) == 1:
+        return {figure.anchor: figure.heading for figure in figures}
+    return {figure.anchor: f"{figure.heading}. {figure.direction}".rstrip(". ") for figure in figures}
 
 
 def _without_shared(
@@ -130,7 +140,10 @@ def _caption(heading: str, figures: Sequence[Figure], part: Table, number: int, 
     alone = figures[0].heading if len(figures) == 1 else ""
     named = ": ".join(filter(None, (heading, alone))) + (" (continued)." if number > 1 else ".")
     left_out = f"{part.n_left_out} more rows are in the warehouse." if part.n_left_out else ""
-    defined, explained = ("", ()) if number > 1 else (figures[0].caption, (_intervals(part), shared))
+    direction = "" if len(_directions(figures)) > 1 else figures[0].direction
+    defined, explained = (
+        ("", ()) if number > 1 else (figures[0].caption, (direction, _intervals(part), shared))
+    )
     return " ".join(filter(None, (named, defined, figures[0].warning, *explained, left_out)))
 
 

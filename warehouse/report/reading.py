@@ -10,7 +10,7 @@ from dsl.errors import WarehouseError
 from warehouse.charts.theme import Rows
 from warehouse.connect import connect
 from warehouse.errors import duckdb_errors
-from warehouse.report.answer_rows import answers, facets
+from warehouse.report.answer_rows import answers, facets, faults
 from warehouse.report.browser import pick_items
 from warehouse.report.study import StudyRows
 from warehouse.statistics.power import spreads
@@ -120,6 +120,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
         completions=completions,
         facets=facets(connection, experiment),
+        faults=faults(connection, experiment),
         n_completions=sum(row["n"] for row in counts),
         spreads=tuple(spread for spread in spreads(connection) if spread.experiment == experiment),
     )

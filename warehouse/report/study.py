@@ -30,6 +30,8 @@ class StudyRows:
     """Answers to the items that were picked, each with its verdicts."""
     facets: dict[str, list[str]]
     """Property of answers, and `measure` -> the values to choose from."""
+    faults: dict[str, str]
+    """Measure of a detector -> the fault that it looks for."""
     n_completions: int
     """Number of answers in all."""
     spreads: tuple[Spread, ...]

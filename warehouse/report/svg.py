@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 
@@ -25,6 +26,9 @@ _DRAWING = {
 }
 """The elements a chart is made of. Anything else is left out of the page."""
 
+ANSWERS = "#answers?"
+"""Beginning of a link to answers of the page, the only ones that a picture has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -43,19 +47,21 @@ def picture(panel: Panel, name: str, description: str) -> Picture:
     import vl_convert
 
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(panel.spec))
-    _keep_drawing(root, name)
+    keep_drawing(root, name)
     for tag, text in (("desc", description), ("title", panel.title)):
         element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
         element.text = one_line(text)
         root.insert(0, element)
-    root.set("role", "img")
+    # what an image holds cannot be reached by itself, as links are
+    root.set("role", "img" if root.find(f".//{{{SVG}}}a") is None else "group")
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     ElementTree.register_namespace("", SVG)
     return Picture(panel.title, Markup(ElementTree.tostring(root, encoding="unicode")))
 
 
-def _keep_drawing(element: ElementTree.Element, name: str) -> None:
-    """Remove all that is not drawing: other elements, handlers, links, style attributes.
+def keep_drawing(element: ElementTree.Element, name: str) -> None:
+    """Remove all that is not drawing: other elements, handlers, links but those to answers of the page, style
+    attributes.
 
     The page's content security policy forbids them.
     """
@@ -68,7 +74,20 @@ def _keep_drawing(element: ElementTree.Element, name: str) -> None:
         elif value.startswith("url("):
             element.set(key, value.replace("url(#", f"url(#{name}-"))
     for child in list(element):
-        if child.tag.rpartition("}")[2] in _DRAWING:
-            _keep_drawing(child, name)
+        tag, link = child.tag.rpartition("}")[2], _to_answers(child)
+        if tag in _DRAWING or (tag == "a" and link):
+            keep_drawing(child, name)
         else:
             element.remove(child)
+        if tag == "a" and link:
+            child.attrib.clear()
+            child.set("href", link)
+            child.set("aria-label", f"Answers: {', '.join(value for _, value in parse_qsl(link))}")
+
+
+def _to_answers(element: ElementTree.Element) -> str:
+    """Return where a link leads to in the page, whatever address stands before it; empty if it leads
+    elsewhere."""
+    address = next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == "href"), "")
+    _, is_found, parts = address.partition(ANSWERS)
+    return is_found + parts

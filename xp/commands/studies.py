@@ -204,6 +204,7 @@ def apply(
     from rich.console import Console
 
     from xp import load
+    from xp.attempts import Interrupted
     from xp.plan.saved import check_unmoved, spec_of
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
@@ -234,17 +235,22 @@ def apply(
             if saved is not None:
                 check_unmoved(saved, spec, study.plan(saved.targets).diff, store)
 
-        with shown(planned.diff, Console()) as watch:
-            applied = study.apply(
-                planned,
-                jobs=jobs,
-                in_process=in_process,
-                allow_env=allow_env or not yes,
-                report=not no_report,
-                watch=watch,
-                check=check,
-                share=share,
-            )
+        try:
+            with shown(planned.diff, Console()) as watch:
+                applied = study.apply(
+                    planned,
+                    jobs=jobs,
+                    in_process=in_process,
+                    allow_env=allow_env or not yes,
+                    report=not no_report,
+                    watch=watch,
+                    check=check,
+                    share=share,
+                )
+        except Interrupted as ended:
+            if ended.applied.failures:
+                say(applied_as_text(planned.diff, ended.applied))
+            raise
         say(applied_as_text(planned.diff, applied))
         if applied.failures or applied.stopped:
             raise typer.Exit(1 if applied.failures else 3)

@@ -1,13 +1,17 @@
 """An answer with its prompt and verdicts as text. Model output is text from outside: it is shown escaped."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from dsl.messages import escaped
 
 
-def answer_as_text(row: dict[str, Any], *, with_prompt: bool) -> str:
-    """One row of the view `completion_browser`, in a few lines."""
+def answer_as_text(row: dict[str, Any], faults: Mapping[str, str], *, with_prompt: bool) -> str:
+    """One row of the view `completion_browser`, in a few lines.
+
+    `faults` has what each detector looks for: of these, what was found is told, and by that name.
+    """
     tuned = f" · tuned on {row['train_languages']}" if row["train_languages"] else ""
     seed = "" if row["seed"] is None else f" · seed {row['seed']}"
     turn = f" turn {row['turn']}" if row.get("turn") is not None else ""
@@ -37,9 +41,10 @@ def answer_as_text(row: dict[str, Any], *, with_prompt: bool) -> str:
             parts.append(
                 f"  {_safe(verdict['measure'])}: unscored{made_from}, {_safe(verdict['unscored_reason'])}"
             )
-        else:
+        elif (fault := faults.get(verdict["measure"])) is None or verdict["score"] < 0.5:
+            score = f"{_number(verdict['score'])}{made_from}" if fault is None else _safe(fault)
             why = f"  {_safe(verdict['reason'])}" if verdict["reason"] else ""
-            parts.append(f"  {_safe(verdict['measure'])}: {_number(verdict['score'])}{made_from}{why}")
+            parts.append(f"  {_safe(verdict['measure'])}: {score}{why}")
     return "\n".join(parts)
 
 

@@ -14,7 +14,11 @@ HERE = Path(__file__).parent
 
 
 def view_page(
-    store: Path, study: Study | None, names: Sequence[str], facets: Mapping[str, Sequence[str]]
+    store: Path,
+    study: Study | None,
+    names: Sequence[str],
+    facets: Mapping[str, Sequence[str]],
+    faults: Mapping[str, str],
 ) -> str:
     """Return the page of a study, or of a store that holds none yet.
 
@@ -24,7 +28,12 @@ def view_page(
     has_answers = bool(facets.get("method"))
     style = code(*STYLES) + (HERE / "view.css").read_text("utf-8")
     script = (code(*SCRIPTS) if has_answers else "") + (HERE / "view.js").read_text("utf-8")
-    data = {"served": f"/studies/{quote(experiment)}", "facets": dict(facets), "experiment": experiment}
+    data = {
+        "served": f"/studies/{quote(experiment)}",
+        "facets": dict(facets),
+        "faults": dict(faults),
+        "experiment": experiment,
+    }
     return (
         templates(HERE)
         .get_template("view.html.j2")

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from dsl.errors import ArgumentError, XpError
 from warehouse.errors import WarehouseHeld
-from warehouse.report.answer_rows import After, Asked, answers_beside, facets, order_in, page
+from warehouse.report.answer_rows import After, Asked, answers_beside, facets, faults, order_in, page
 from warehouse.report.browser import in_reading_order, pack
 from warehouse.report.page import as_html
 from warehouse.report.reading import read_from
@@ -86,10 +86,11 @@ class _Place:
                 f"the store holds no study `{wanted}`; it holds: {', '.join(names) or 'none'}"
             )
         found: dict[str, list[str]] = {}
+        looked_for: dict[str, str] = {}
         if study is not None and self.warehouse.path.exists():
             with self.warehouse.opened() as connection:
-                found = facets(connection, wanted)
-        return _html(view_page(self.named, study, names, found))
+                found, looked_for = facets(connection, wanted), faults(connection, wanted)
+        return _html(view_page(self.named, study, names, found, looked_for))
 
     def report(self, request: Request) -> Response:
         """The report, drawn once for each state of the warehouse."""

@@ -115,6 +115,22 @@ def test_a_filter_shows_the_answers_that_the_warehouse_has(visit: Visit, store: 
     assert visit.page.locator("#count").inner_text() == f"{len(found)} answers"
 
 
+def test_of_detectors_a_card_and_the_list_show_what_was_found_by_the_fault_s_name(
+    visit: Visit, store: Path
+) -> None:
+    loops = "select cell_id || '/' || item from verdicts where measure = 'loop' and score = "
+    fault = "repeats itself without end"
+    for score, told in (("0", [f"loop: {fault}"]), ("1", [])):
+        (answer, *_) = sql(store, f"{loops} {score} order by all")
+        follow(visit, f"#answers?answer={quote(answer)}&measure=loop")
+        card = visit.page.locator(".card.chosen")
+        scores = card.locator(".scores li").all_inner_texts()
+        assert [text for text in scores if "loop" in text] == told
+        assert any(text.startswith("contains ") for text in scores), "other judges' scores stay"
+        row = visit.page.locator("#list [aria-selected=true]")
+        assert row.locator("span").nth(1).inner_text() == ("" if score == "1" else fault)
+
+
 def test_all_answers_are_there_and_each_property_leaves_its_own(visit: Visit, store: Path) -> None:
     assert len(listed(visit)) == 3 * len(METHODS) * N_ITEMS
     follow(visit, answers_link(**PARTS))

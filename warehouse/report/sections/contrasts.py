@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from warehouse.charts.theme import Row, Rows, difference, with_interval
 from warehouse.report import tables
-from warehouse.report.figures import SCOPE, Section, by_measure, model, tuned
+from warehouse.report.figures import SCOPE, Section, by_measure, good_end, model, tuned
 from warehouse.report.grids import contrast_grids
 from warehouse.report.prose import CORRECTIONS, counted, listed
 from warehouse.report.sections.people import corrected_by_people
@@ -15,15 +15,15 @@ from warehouse.report.tables import Column
 MOST_SEEN = 2
 """Measures whose contrasts are seen at once."""
 
-DIRECTION = (
-    "Above zero the first is better; shares in points of a hundred. Filled: significant after correction."
-)
-
 CONTRAST = Column("contrast", difference)
 
-FAULTS = (
-    "Left of zero the first is better: of its answers fewer have the fault. Shares in points of a hundred."
-    " Filled: significant after correction."
+DRAWN = "Shares are drawn in points of a hundred. Filled: significant after correction."
+
+FAULTS = "Below zero the first is better: fewer of its answers have the fault."
+
+SIGNIFICANT = (
+    "Significant: if both sides were equal, a difference this large would be rare, even among as many as were"
+    " tested."
 )
 
 _TEST = " Sign-flip permutation test, and the 95% interval that inverts it."
@@ -82,35 +82,30 @@ def contrasts(study: StudyRows) -> Section:
     rest = [row for row in study.in_order(rows) if row not in main and study.role_of(row) != "measure"]
     found = {row["measure"] for row in rest if row["is_significant"]}
     main, rest = _as_faults(main), _as_faults(rest)
-    view = "contrast_by_language_and_size"
+    view, tested = "contrast_by_language_and_size", corrected(main)
     figures = by_measure(
         study,
         view,
         _by_weight([*main, *(row for row in rest if row["measure"] in found)]),
         columns,
         drawn=lambda of: contrast_grids(of, study.order, study.words),
+        legend=DRAWN,
+        direction=lambda study, row: FAULTS if row["fault"] else good_end(study, row),
     )
-    faults = {row["measure"] for row in (*main, *rest) if row["fault"]}
     return Section(
         "contrasts",
         "Contrasts",
         (
+            *((SIGNIFICANT,) if tested else ()),
             "Paired by item: only items scored on both sides count."
             + ("" if main and all(row["stopped_by"] for row in main) else _TEST),
-            *corrected(main),
+            *tested,
             *_stopped(study, main),
             *_also_differ(study, main),
             *_elsewhere(rest, found),
         ),
         (
-            *(
-                replace(
-                    one,
-                    is_main=number < MOST_SEEN,
-                    direction=FAULTS if one.heading.split("`")[1] in faults else DIRECTION,
-                )
-                for number, one in enumerate(figures)
-            ),
+            *(replace(one, is_main=number < MOST_SEEN) for number, one in enumerate(figures)),
             *corrected_by_people(study, main),
         ),
     )

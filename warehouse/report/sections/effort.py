@@ -1,11 +1,12 @@
 """Training metrics and the cost of every step."""
 
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from warehouse.charts.theme import Row, Rows, number
 from warehouse.report import tables
-from warehouse.report.figures import Figure, Section, figure, listing
+from warehouse.report.figures import ON_SCREEN, Figure, Section, figure, listing
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -38,7 +39,7 @@ def training(study: StudyRows) -> Section:
         tables.text("step_id", "step"),
     )
     made = figure(study, "training_curve", rows, columns, anchor="curves", table_rows=study.order.sort(ends))
-    return Section("training", heading, (), (*_effort(study), made), is_printed=False)
+    return Section("training", heading, (), (*_effort(study), replace(made, brief=ON_SCREEN)))
 
 
 def _effort(study: StudyRows) -> tuple[Figure, ...]:
@@ -101,9 +102,8 @@ def cost(study: StudyRows) -> Section:
         tables.text("step_id", "step"),
     )
     made = figure(study, "cost_by_step", rows, columns, anchor="spent")
-    return Section(
-        "cost", "Cost", (_spent(rows),), _by_model(study), (made,), "Time by step", is_printed=False
-    )
+    steps = replace(made, brief=ON_SCREEN)
+    return Section("cost", "Cost", (_spent(rows),), _by_model(study), (steps,), "Time by step")
 
 
 def _by_model(study: StudyRows) -> tuple[Figure, ...]:

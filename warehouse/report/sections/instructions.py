@@ -1,5 +1,7 @@
 """Instructions that a program can check."""
 
+from dataclasses import replace
+
 from warehouse.charts.ifeval_accuracy import READINGS
 from warehouse.charts.theme import Row, Rows
 from warehouse.report import tables
@@ -22,14 +24,17 @@ def instructions(study: StudyRows) -> Section | None:
     )
     found = dict.fromkeys((row["dataset"], row["judge"]) for row in rows)
     figures = tuple(
-        figure(
-            study,
-            "ifeval_accuracy",
-            [row for row in rows if (row["dataset"], row["judge"]) == (dataset, judge)],
-            columns,
-            heading=f"`{judge}`" + (f" on {dataset}" if len({name for name, _ in found}) > 1 else ""),
-            anchor=f"ifeval-{number}",
-            brief=lambda shown: _brief(study, shown),
+        replace(
+            figure(
+                study,
+                "ifeval_accuracy",
+                [row for row in rows if (row["dataset"], row["judge"]) == (dataset, judge)],
+                columns,
+                heading=f"`{judge}`" + (f" on {dataset}" if len({name for name, _ in found}) > 1 else ""),
+                anchor=f"ifeval-{number}",
+                brief=lambda shown: _brief(study, shown),
+            ),
+            direction="Higher is better.",
         )
         for number, (dataset, judge) in enumerate(found)
     )

@@ -34,6 +34,12 @@ def is_opinion_beside_people(study: StudyRows, row: Row) -> bool:
     return is_of_people and bool(study.opinions().keys() & {row["judge_a"], row["judge_b"]})
 
 
+def _is_of_judgement(study: StudyRows, *judges: str) -> bool:
+    """Test whether judges agree or not as judges do: two rules agree as they were written."""
+    rules = {row["judge"] for row in study.judges if row["opinion"] is None and not row["is_people"]}
+    return not rules.issuperset(judges)
+
+
 def trust(study: StudyRows) -> Section:
     anchor, heading = "trust", "Validity of the judges"
     figures = (*_against_checks(study), *_agreement(study), *_reliability(study), *_probes(study))
@@ -113,7 +119,11 @@ def _against_checks(study: StudyRows) -> tuple[Figure, ...]:
 
 def _agreement(study: StudyRows) -> tuple[Figure, ...]:
     rows = [
-        row for row in study.views["judge_agreement"] if row["n"] and not is_opinion_beside_people(study, row)
+        row
+        for row in study.views["judge_agreement"]
+        if row["n"]
+        and not is_opinion_beside_people(study, row)
+        and _is_of_judgement(study, row["judge_a"], row["judge_b"])
     ]
     columns = (
         tables.text("measure_a", "one"),
@@ -164,7 +174,11 @@ def _by_dataset(
 
 def _reliability(study: StudyRows) -> tuple[Figure, ...]:
     """Agreement of three judges and more; pairs have a table of their own."""
-    rows = [row for row in study.views["judge_reliability"] if row["n"] and len(row["judges"]) > 2]
+    rows = [
+        row
+        for row in study.views["judge_reliability"]
+        if row["n"] and len(row["judges"]) > 2 and _is_of_judgement(study, *row["judges"])
+    ]
     if not rows:
         return ()
     columns = (

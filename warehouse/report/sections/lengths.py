@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from warehouse.charts.theme import Rows
 from warehouse.report import tables
-from warehouse.report.figures import SCOPE, Figure, Section, by_dataset, cell, listing, model
+from warehouse.report.figures import FIRST_IS_BETTER, SCOPE, Figure, Section, by_dataset, cell, listing, model
 from warehouse.report.grids import length_grids
 from warehouse.report.prose import counted
 from warehouse.report.sections.contrasts import CONTRAST
@@ -33,6 +33,7 @@ def lengths(study: StudyRows) -> Section:
         replace(
             one,
             grids=length_grids([row for row in study.views[view] if row["dataset"] == name], study.order),
+            legend="",
             direction="Neither more nor less is better.",
         )
         for name, one in zip(
@@ -90,14 +91,17 @@ def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
         *tables.aside(*SCOPE),
     )
     return tuple(
-        listing(
-            study,
-            view,
-            [row for row in rows if row["dataset"] == name],
-            columns,
-            anchor=f"length-adjusted-{number}",
-            heading="Contrasts at equal length" + (f" on {name}" if len(names) > 1 else ""),
-            caption=ADJUSTED,
+        replace(
+            listing(
+                study,
+                view,
+                [row for row in rows if row["dataset"] == name],
+                columns,
+                anchor=f"length-adjusted-{number}",
+                heading="Contrasts at equal length" + (f" on {name}" if len(names) > 1 else ""),
+                caption=ADJUSTED,
+            ),
+            direction=FIRST_IS_BETTER,
         )
         for number, name in enumerate(names)
     )

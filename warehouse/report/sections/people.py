@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from warehouse.charts.theme import Row, Rows, decimals_for, difference, number
 from warehouse.report import tables
-from warehouse.report.figures import Figure, Section, listing, model
+from warehouse.report.figures import FIRST_IS_BETTER, Figure, Section, listing, model
 from warehouse.report.prose import counted, listed
 from warehouse.report.sections.judges import ALPHA, is_opinion_beside_people
 from warehouse.report.study import StudyRows
@@ -107,17 +107,16 @@ def corrected_by_people(study: StudyRows, shown: Rows) -> tuple[Figure, ...]:
         tables.text("uncorrected_reason", "not corrected, since"),
     )
     is_corrected = any(row["estimate"] is not None for row in rows)
-    return (
-        listing(
-            study,
-            "contrast_beside_people",
-            rows,
-            columns,
-            anchor="corrected-by-people",
-            caption=CORRECTED if is_corrected else BIAS,
-            heading="Corrected by people's labels" if is_corrected else "Judges' bias, by people's labels",
-        ),
+    made = listing(
+        study,
+        "contrast_beside_people",
+        rows,
+        columns,
+        anchor="corrected-by-people",
+        caption=CORRECTED if is_corrected else BIAS,
+        heading="Corrected by people's labels" if is_corrected else "Judges' bias, by people's labels",
     )
+    return (replace(made, direction=FIRST_IS_BETTER),)
 
 
 def _judge_first(row: Row) -> Row:

@@ -90,25 +90,20 @@ def sizes(study: StudyRows) -> Section:
     )
     ranked = sorted(study.order.sort(rows), key=lambda row: row["num_parameters"] or 0)
     ranked = sorted(ranked, key=lambda row: place(study.order.methods, row["method"]))
-    means, trends = (
-        by_measure(study, "score_by_model_size", ranked, columns),
-        (*_trends(study), *_other_trends(study)),
-    )
+    means = by_measure(study, "score_by_model_size", ranked, columns)
+    trends = (*_trends(study), *_other_trends(study))
+    says = _found([row for view in _TRENDS for row in study.compared(study.views[view])])
+    if not trends:
+        # over few models a line from one to the next would look like a trend
+        means = tuple(replace(one, draw=None, legend="") for one in means)
     return Section(
-        "sizes",
-        heading,
-        _found(study.compared(study.views["size_trend"])),
-        trends or means,
-        more=means if trends else (),
-        more_heading="Means over the languages by model size",
+        "sizes", heading, says, trends, more=means, more_heading="Means over the languages by model size"
     )
 
 
 def _trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Return trends of contrasts with size and the sizes where methods are equal.
-
-    Below four models there is a reason instead.
-    """
+    """Return trends of contrasts with size and the sizes where methods are equal, of measures that have
+    any."""
     points = study.views["contrast_by_language_and_size"]
     rows = [
         {
@@ -131,14 +126,18 @@ def _trends(study: StudyRows) -> tuple[Figure, ...]:
         Column("why not", lambda row: row["no_slope_reason"] or row["no_crossing_reason"] or ""),
         *_COUNTED,
     )
-    return by_measure(study, "size_trend", rows, columns)
+    found = {(row["dataset"], row["measure"]) for row in rows if row["slope"] is not None}
+    return by_measure(
+        study,
+        "size_trend",
+        [row for row in rows if (row["dataset"], row["measure"]) in found],
+        columns,
+    )
 
 
 def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Return tables of each method's own trend and of gaps between languages by size.
-
-    Where there are enough models or the interaction was declared.
-    """
+    """Return tables of each method's own trend and of gaps between languages by size, where there are
+    any."""
     found: list[Figure] = []
     for view, heading, said, columns in (
         (
@@ -164,11 +163,8 @@ def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
             ),
         ),
     ):
-        rows = [
-            row
-            for row in study.compared(study.views[view])
-            if row["slope"] is not None or row["family"] == "confirmatory"
-        ]
+        known = study.compared(study.views[view])
+        rows = [row for row in known if row["slope"] is not None or row["family"] == "confirmatory"]
         shown = (
             tables.text("measure", "measure"),
             *columns,
@@ -176,19 +172,25 @@ def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
             tables.text("no_slope_reason", "why not"),
             *_COUNTED,
         )
-        if rows:
+        if any(row["slope"] is not None for row in rows):
             found.append(listing(study, view, rows, shown, anchor=view, heading=heading, caption=said))
     return tuple(found)
 
 
 def _found(trends: Rows) -> tuple[str, ...]:
-    """Summarise the trends."""
+    """Summarise the trends: of contrasts, where there are any."""
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
-        return tuple(
-            f"No trend with size can be estimated: {reason}."
-            for reason in {row["no_slope_reason"]: None for row in trends}
+        reasons = {row["no_slope_reason"]: None for row in trends} or {
+            "nothing was scored on two models": None
+        }
+        return (
+            *(f"No trend with size can be estimated: {reason}." for reason in reasons),
+            "Models may also differ in more than their size.",
         )
+    sloped = [row for row in sloped if "crossing" in row]
+    if not sloped:
+        return ()
     crossed = sum(row["crossing"] is not None for row in sloped)
     once = "Models trained with one seed: the models' scatter around a line holds that of training runs."
     return (
@@ -227,6 +229,7 @@ _COUNTED = (
     tables.count("n_sizes", "sizes"),
     tables.count("n_seeds", "seeds"),
 )
+_TRENDS = ("size_trend", "score_size_trend", "language_gap_size_trend")
 _TREND = ("contrast", "dataset", "language", "of_train_languages", "against_train_languages", "measure")
 
 
