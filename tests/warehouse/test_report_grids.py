@@ -203,7 +203,7 @@ def test_errors_are_one_table_of_kinds_and_methods_and_what_nobody_has_is_a_sent
     (table,), note = heat_tables(study, none)
     assert [name for name, _ in table.columns] == ["zero_shot", "urial", "sft", "dpo"]
     assert "in another language than asked" in [row.error for row in table.rows]
-    assert note == "Found in no answer: “repeats itself without end”."
+    assert note == "Found in no answer that was judged: “repeats itself without end”."
     shown = [cell.shown for row in table.rows for cell in row.cells if cell]
     assert all("% of " in text for text in shown), "a share stands beside its denominator"
 
