@@ -182,7 +182,9 @@ def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_give
 
 def test_the_report_names_the_answer_and_every_method(study: Path) -> None:
     page = (study / xp("report", "road.yaml", cwd=study).strip()).read_text("utf-8")
-    assert "three (examples in the language asked) beats zero_shot" in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "three (examples in the language asked) against zero_shot: " in page.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
     assert all(method in page for method in METHODS)
 
 

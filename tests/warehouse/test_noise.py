@@ -78,7 +78,7 @@ def test_a_study_without_a_replicate_says_nothing_of_noise(maker: StoreMaker, as
 def test_a_finding_within_the_noise_floor_says_so() -> None:
     noisy: dict[str, Any] = {"is_below_noise": True, "noise_floor": 0.15}
     (said,) = differences([contrast("urial", "sft", "en", 0.12, 0.05, **noisy)], ORDER, WORDS).supported
-    assert said.endswith("corrected p = 0.004; within the noise floor of 15 points).")
+    assert said.endswith(" points in English (within the noise floor of 15 points).")
 
 
 def test_false_findings_are_counted_among_the_tests_that_could_be_made() -> None:

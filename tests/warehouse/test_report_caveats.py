@@ -91,7 +91,7 @@ def test_intervals_without_width_do_not_make_small_samples_look_precise() -> Non
 
 def test_small_samples_are_those_of_what_was_declared() -> None:
     rows = [contrast("urial", "sft", "en", 0.1, 0.2, n=n, family=family) for n, family in PLANNED]
-    assert caveats(rows, [], [])[0].headline == "Small samples: comparisons rest on 9 to 12 questions."
+    assert caveats(rows, [], [])[0].whole.startswith("Small samples: comparisons rest on 9 to 12 questions.")
 
 
 def test_the_level_of_the_answers_intervals_is_that_of_the_contrasts_it_tells() -> None:

@@ -66,7 +66,7 @@ def test_a_mean_stands_at_its_place_on_the_scale_beside_its_denominator() -> Non
     assert cell is not None
     assert cell.dot is not None
     assert (cell.dot.at, cell.dot.low, cell.dot.high) == (50.0, 25.0, 75.0)
-    assert (cell.text, cell.told) == ("50% of 8", "50% [25%, 75%], n = 8")
+    assert (cell.text + cell.of, cell.told) == ("50% of 8", "50% [25%, 75%], n = 8")
     assert [text for _, text in grid.ticks] == ["0", "50", "100%"]
 
 
@@ -89,7 +89,8 @@ def test_an_interval_of_no_width_is_not_drawn(row: dict[str, Any]) -> None:
 def test_what_is_unscored_has_no_dot_and_a_study_without_scores_no_picture() -> None:
     rows = [mean("urial"), mean("sft", mean_score=None, ci_low=None, ci_high=None, n=0, n_unscored=8)]
     (grid,) = mean_grids(rows, ORDER, SHARES)
-    assert [(line.cells[0].dot is None, line.cells[0].text) for line in grid.lines if line.cells[0]] == [
+    cells = [line.cells[0] for line in grid.lines if line.cells[0]]
+    assert [(cell.dot is None, cell.text + cell.of) for cell in cells] == [
         (False, "50% of 8"),
         (True, "unscored"),
     ]
@@ -122,7 +123,7 @@ def test_a_share_or_a_difference_that_is_small_does_not_show_as_none() -> None:
         mean_grids([mean("urial", mean_score=0.997, ci_low=0.98, n=300)], ORDER, SHARES)[0].lines[0].cells
     )
     assert cell is not None
-    assert cell.text == ">99% of 300"
+    assert cell.text + cell.of == ">99% of 300"
     (grid,), _ = contrast_grids([contrast("sft", 0.004, ci_low=0.001)], ORDER, SHARES)
     (cell,) = grid.lines[0].cells
     assert cell is not None
@@ -203,7 +204,7 @@ def test_errors_are_one_table_of_kinds_and_methods_and_what_nobody_has_is_a_sent
     (table,), note = heat_tables(study, none)
     assert [name for name, _ in table.columns] == ["zero_shot", "urial", "sft", "dpo"]
     assert "in another language than asked" in [row.error for row in table.rows]
-    assert note == "Found in no answer: “repeats itself without end”."
+    assert note == "Found in no answer that was judged: “repeats itself without end”."
     shown = [cell.shown for row in table.rows for cell in row.cells if cell]
     assert all("% of " in text for text in shown), "a share stands beside its denominator"
 
@@ -226,6 +227,29 @@ def test_a_study_of_one_language_without_contrasts_or_scores_has_a_first_screen_
     assert overview(unscored) is None
     assert summary(unscored).findings == ("Nothing has been scored.",)
     assert "Nothing has been scored." in as_html(replace(unscored, completions=[]))
+
+
+def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: StudyRows) -> None:
+    view = "score_beside_critical_errors"
+    unjudged = {"p_critical": None, "n_judged": 0, "n_unjudged": 6}
+    rows = [row | unjudged if row["method"] == "sft" else row for row in study.views[view]]
+    drawn = overview(replace(study, views={**study.views, view: rows}))
+    assert drawn is not None
+    assert drawn.is_partly_judged
+    heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
+    sft, urial = heats["sft"], heats["urial"]
+    assert sft is not None
+    assert (sft.share, sft.shown, sft.told) == (None, "–", "with a critical error: 6 not known")
+    assert urial is not None
+    assert "% of " in urial.shown
+
+
+def test_many_findings_fold_with_their_number(study: StudyRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.report.page.MOST_FINDINGS", 0)
+    views = {**study.views, "contrast_by_language_and_size": []}
+    written = as_html(replace(study, contrasts=[], views=views, completions=[]))
+    assert "<details><summary>1 more</summary>" in written
+    assert written.count('<p class="finding">') == 1
 
 
 def test_tests_come_before_means_by_size_where_one_method_is_asked_of_models_of_several_sizes(

@@ -76,6 +76,6 @@ def test_models_are_compared_and_the_report_says_how_far_the_judge_agrees_with_p
         assert [(row["estimate"], row["n"]) for row in rows] == [(8 / 12, 12)] * 3
         assert {row["family"] for row in rows if row["measure"] == "model"} == {"confirmatory"}
     page = as_markdown(read_study(store / WAREHOUSE, "hosted"))
-    assert "gpt beats claude in English: `model` (recorded verdict) 92% against 25%. Difference 67" in page
+    assert "gpt against claude: `model` (recorded verdict) +67 \\[" in page
     assert "Its agreement with people, Krippendorff's α, is 0.83 with `gold` (n = 24 answers)." in page
     assert "Not drawn by size, since `parameters` are not stated: gpt, claude." in page

@@ -1,8 +1,9 @@
 """The answer of a study in a few sentences, made from its numbers and never going beyond them.
 
-A difference is *significant* when its test says so after correction over its family. Significant ones are
-told in the order in which the study declares them: the largest first would be the luckiest first. What is not
-supported is told once, with the differences that would have been missed.
+A difference is *significant* when its test says so after correction over its family. All significant ones are
+told, with the corrected interval, a sentence for each contrast in the order in which the study declares them:
+the largest first would be the luckiest first. What is not supported is told once, with the differences that
+would have been missed. Numbers of items and p-values stand beside the contrasts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +15,8 @@ from warehouse.charts.theme import Order, Row, Rows, place, with_interval
 from warehouse.report.prose import counted, listed, p_value, value_range
 from warehouse.report.wording import Wording, language_name
 
-NAMED = 3
-"""Differences spelled out in the answer; the rest is counted and stands among the contrasts."""
+MOST_PLACES = 9
+"""Models and languages of one contrast whose differences are spelled out; those of the rest are a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Answer:
 def differences(
     contrasts: Rows, order: Order, words: Wording, detectable: Sequence[Mapping[str, Any]] = ()
 ) -> Answer:
-    """Say which contrasts are significant, one sentence each, and what the study does not support.
+    """Say what is significant, in a sentence for each contrast, and what the study does not support.
 
     Args:
         contrasts: rows of contrasts in the order in which the study declares them.
@@ -76,90 +77,91 @@ def told(contrasts: Rows) -> Rows:
 
 
 def _significant(tested: Rows, order: Order, words: Wording) -> list[str]:
-    """A sentence for each contrast, measure and model, over its languages; then how many more there are."""
+    """A sentence for each contrast, over its measures, models and languages."""
     mark = "Exploratory: " if tested and tested[0]["family"] == "exploratory" else ""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    contrasts: dict[str, list[Row]] = {}
     for row in tested:
         if row["is_significant"]:
-            sides = (*_sides(row, words), str(row["method"]), row["dataset"], row["measure"], row["model"])
-            groups.setdefault(sides, []).append(row)
-    said = _glossed_once([_found(rows, order, words) for rows in list(groups.values())[:NAMED]], words)
-    said = [mark + (one[0].lower() + one[1:] if mark and one.startswith("With ") else one) for one in said]
-    more = sum(len(rows) for rows in list(groups.values())[NAMED:])
-    if more:
-        said.append(f"{mark}{counted(more, 'more difference')} {'is' if more == 1 else 'are'} significant.")
-    return said
+            contrasts.setdefault(row["contrast"], []).append(row)
+    told: set[str] = set()
+    return [f"{mark}{_found(rows, order, words, told)}" for rows in contrasts.values()]
 
 
-def _glossed_once(said: Iterable[str], words: Wording) -> list[str]:
-    """Leave out what a method's name may not tell where an earlier sentence has told it."""
-    named: set[str] = set()
-    found: list[str] = []
-    for sentence in said:
-        for name in named:
-            sentence = sentence.replace(words.method(name), name)
-        named |= {name for name in words.glosses if words.method(name) in sentence}
-        found.append(sentence)
-    return found
-
-
-def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
-    """One sentence for all languages in which one method does better than another on a measure."""
+def _found(rows: Rows, order: Order, words: Wording, told: set[str]) -> str:
+    """One sentence for all that differs in a contrast. `told` are the names that were explained before."""
     first = rows[0]
-    better, worse = _sides(first, words)
-    named = {name: name if first["method"] else words.method(name) for name in (better, worse)}
-    ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
-    places = [language_name(row["language"]) + _tuned(row, order) for row in ranked]
-    means = {side: [words.mean(row, _mean(row, side)) for row in ranked] for side in (better, worse)}
-    spread = listed([words.difference(row, abs(row["estimate"]), *_ends(row)) for row in ranked])
-    n = f"n = {value_range(row['n'] for row in rows)}, "
-    tested = _p(rows) + _lost(rows) + _within_noise(rows, words)
-    label = words.label(first)
-    on = words.on(first) + _model(first, order)
-    if words.is_error(first):
-        # with several seeds an item has several answers
-        is_once = all((row.get("n_seeds") or 1) == 1 for row in rows)
-        counts = [f"{row['n']} " if is_once else "" for row in ranked]
-        of = listed(
-            [
-                f"{mean} of {count}{where}"
-                for mean, count, where in zip(means[worse], counts, places, strict=True)
-            ]
-        )
-        return (
-            f"With {named[worse]}, {of} answers{on} {words.fault(first)}; with"
-            f" {named[better]}, {listed(means[better])}. Difference {spread}"
-            f" ({'' if is_once else n}{tested})."
-        )
-    compared = [f"{a} against {b}" for a, b in zip(means[better], means[worse], strict=True)]
-    where = listed(
-        [
-            f"{place} {value}" if len(rows) > 1 else value
-            for place, value in zip(places, compared, strict=True)
-        ]
+    sides = [
+        words.method(name) if first["method"] is None and _is_new(name, told) else name
+        for name in (first["of"], first["against"])
+    ]
+    measures: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        measures.setdefault((row["dataset"], row["measure"]), []).append(row)
+    said = "; ".join(_differing(found, order, words, told) for found in measures.values())
+    return f"{' against '.join(sides)}: {said}."
+
+
+def _is_new(name: str, told: set[str]) -> bool:
+    is_new = name not in told
+    told.add(name)
+    return is_new
+
+
+def _differing(rows: Rows, order: Order, words: Wording, told: set[str]) -> str:
+    """The differences on one measure, languages within models, both in the order of the study."""
+    ranked = sorted(
+        rows,
+        key=lambda row: (
+            place(order.models, row["model"]),
+            place(order.methods, row["method"] or ""),
+            place(order.languages, row["language"]),
+        ),
     )
-    what = f"`{first['measure']}`" + (f" ({label})" if label else "")
-    return (
-        f"{named[better]} beats {named[worse]} in {listed(places)}{on}: {what}"
-        f" {where}. Difference {spread} ({n}{tested})."
-    )
+    by_model: dict[str, list[str]] = {}
+    for number, row in enumerate(ranked[:MOST_PLACES]):
+        shown = _shown(row, words, *_interval(row, words))
+        where = f"{language_name(row['language'])}{_tuned(row, order)}{_within_noise(row, words)}"
+        by_model.setdefault(_model(row, order), []).append(
+            f"{shown.removesuffix(' points') if number else shown} in {where}"
+        )
+    said = [f"{listed(places)}{model}" for model, places in by_model.items()]
+    rest = sorted(_interval(row, words)[0] for row in ranked[MOST_PLACES:])
+    if rest:
+        least, most = (_shown(rows[0], words, value) for value in (rest[0], rest[-1]))
+        said.append(f"and {len(rest)} more from {least.removesuffix(' points')} to {most}")
+    return f"{_what(rows[0], words, told)} {', '.join(said)}"
 
 
-def _lost(rows: Sequence[Row]) -> str:
-    """Say how many items were left out of the comparisons, one or several."""
-    lost = [row.get("n_lost") or 0 for row in rows]
-    return f"; {value_range(lost)} not scored on both sides" if any(lost) else ""
+def _what(row: Row, words: Wording, told: set[str]) -> str:
+    """The measure that a difference is of; of an error, the answers that have it."""
+    if words.is_error(row):
+        return f"answers{words.on(row)} that {words.fault(row)}"
+    name, label = f"`{row['measure']}`", words.label(row)
+    return name + (f" ({label})" if label and _is_new(name, told) else "") + words.on(row)
 
 
-def _within_noise(rows: Sequence[Row], words: Wording) -> str:
+def _interval(row: Row, words: Wording) -> tuple[float, float | None, float | None]:
+    """(difference, the ends of its interval at the level at which the correction tests it).
+
+    Of an error it is that of the shares that have it: measures are of freedom from it.
+    """
+    value, low, high = row["estimate"], row["ci_low_corrected"], row["ci_high_corrected"]
+    if words.is_error(row):
+        return -value, None if high is None else -high, None if low is None else -low
+    return value, low, high
+
+
+def _shown(
+    row: Row, words: Wording, value: float, low: float | None = None, high: float | None = None
+) -> str:
+    return ("+" if value > 0 else "") + words.difference(row, value, low, high)
+
+
+def _within_noise(row: Row, words: Wording) -> str:
     """Say that a method differs as much from itself, asked again."""
-    below = [row for row in rows if row.get("is_below_noise")]
-    if not below:
+    if not row.get("is_below_noise"):
         return ""
-    where = f" in {listed([language_name(row['language']) for row in below])}" if len(rows) > 1 else ""
-    return (
-        f"; within the noise floor of {words.difference(rows[0], rows[0]['noise_floor'], None, None)}{where}"
-    )
+    return f" (within the noise floor of {words.difference(row, row['noise_floor'], None, None)})"
 
 
 def _not_significant(tested: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -274,23 +276,6 @@ def _p(rows: Sequence[Row]) -> str:
     highest = p_value(max(row["p_corrected"] for row in rows))
     relation = "=" if len(rows) == 1 else "≤"
     return f"corrected p {highest if highest.startswith('<') else f'{relation} {highest}'}"
-
-
-def _sides(row: Row, words: Wording) -> tuple[str, str]:
-    """(the better side, the other one); every measure that is compared is better the higher it is."""
-    return (row["of"], row["against"]) if row["estimate"] > 0 else (row["against"], row["of"])
-
-
-def _mean(row: Row, side: str) -> float:
-    return float(row["mean_of" if side == row["of"] else "mean_against"])
-
-
-def _ends(row: Row) -> tuple[float | None, float | None]:
-    """The interval at the level at which the correction tests this contrast, seen from the better side."""
-    low, high = row["ci_low_corrected"], row["ci_high_corrected"]
-    if row["estimate"] < 0 and None not in (low, high):
-        return -high, -low
-    return low, high
 
 
 def _tuned(row: Row, order: Order) -> str:

@@ -91,19 +91,21 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
     if not counts or min(counts) >= FEW_ITEMS:
         return None
     weight = 5 if min(counts) < VERY_FEW_ITEMS else 3
+    headline = "Small samples."
+    what = "comparisons" if tested else "means"
+    said = f"Small samples: {what} rest on {value_range(counts)} questions."
     if not tested:
-        return Caveat(weight, f"Small samples: means rest on {value_range(counts)} questions.")
+        return Caveat(weight, headline, said)
     measure = tested[0]["measure"]
-    said = f"Small samples: comparisons rest on {value_range(counts)} questions."
     halves = [
         (row["ci_high"] - row["ci_low"]) / 2
         for row in tested
         if row["measure"] == measure and row["ci_high"] > row["ci_low"]
     ]
     if not halves:
-        return Caveat(weight, said)
+        return Caveat(weight, headline, said)
     width = number(median(halves))
-    return Caveat(weight, said, f"{said} On `{measure}` their intervals reach ±{width} in the median.")
+    return Caveat(weight, headline, f"{said} On `{measure}` their intervals reach ±{width} in the median.")
 
 
 def _tests(tested: Rows) -> Caveat | None:

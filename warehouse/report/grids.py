@@ -45,9 +45,9 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """A share as a colour and a number."""
+    """A share as a colour and a number; None where it is not known."""
 
-    share: float
+    share: float | None
     shown: str
     told: str
     link: str
@@ -60,12 +60,14 @@ class Cell:
 
     dot: Dot | None
     text: str
-    """The number beside the dot, with its denominator."""
+    """The number beside the dot."""
     told: str
     """All of it, for a reader who points at it or cannot see it."""
     link: str
     """Fragment of the page with the answers behind it."""
     heat: Heat | None = None
+    of: str = ""
+    """The number's denominator, where it may be said of all cells at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def mean_grids(
         return ()
     low, high = words.scale(scored[0]) or reach(scored, ("mean_score", "ci_low", "ci_high"))
     axis = Axis(low, high, _writer(scored[0], words))
-    n = "{} of {}" if words.is_share(scored[0]) else "{} (n {})"
+    of = " of {}" if words.is_share(scored[0]) else " (n {})"
 
     def cell(row: Row) -> Cell:
         heat = (heats or {}).get(where(row))
@@ -160,10 +162,11 @@ def mean_grids(
         is_filled = significant is None or bool(significant.get(where(row)))
         return Cell(
             axis.dot(row["mean_score"], low, high, is_filled),
-            n.format(value, row["n"]) + stopped(row),
+            value,
             f"{value}{interval}{stopped(row)}, n = {row['n']}{left_out}",
             answers_link(row, sort="lowest"),
             heat,
+            of.format(row["n"]) + stopped(row),
         )
 
     return drawn(rows, order, axis, cell, has_heat=bool(heats))

@@ -42,7 +42,7 @@ def heat_tables(study: StudyRows, rows: Rows) -> tuple[tuple[HeatTable, ...], st
     seen = {row["error"] for row in judged if row["share"]}
     ranked = sorted(judged, key=lambda row: (row["role"], row["error"]))
     none = list(dict.fromkeys(str(row["label"]) for row in ranked if row["error"] not in seen))
-    note = f"Found in no answer: {listed([f'“{label}”' for label in none])}." if none else ""
+    note = f"Found in no answer that was judged: {listed([f'“{label}”' for label in none])}." if none else ""
     models = [model for model in study.order.models if any(row["model"] == model for row in judged)]
     found = [
         _table(

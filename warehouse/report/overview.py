@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from warehouse.charts.theme import Rows
+from warehouse.charts.theme import Row, Rows
 from warehouse.report.grids import Grid, Heat, answers_link, mean_grids, where
-from warehouse.report.prose import value_range
 from warehouse.report.study import StudyRows
 from warehouse.report.wording import percent
+
+MOST_BESIDE = 3
+"""Columns of a picture that stands beside the answer; a wider one stands below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,15 @@ class Overview:
     """The method whose significant differences are marked."""
     has_marks: bool
     """True where the share of one of the critical errors differs significantly from the baseline's."""
-    n_judged: str
-    """Number of answers that the shares of critical errors are of."""
+    n: int | None
+    """Number of items behind each mean; None where it is not the same everywhere."""
+    is_partly_judged: bool
+    """True where of some answers it is not known whether they have a critical error."""
+
+    @property
+    def is_narrow(self) -> bool:
+        """True where it has room beside the answer on a desktop."""
+        return max(len(grid.columns) for grid in self.grids) <= MOST_BESIDE
 
 
 def overview(study: StudyRows) -> Overview | None:
@@ -41,22 +50,12 @@ def overview(study: StudyRows) -> Overview | None:
     significant = _significant([row for row in tested if row["measure"] == first["measure"]], baseline)
     marked = _significant([row for row in tested if study.words.is_critical(row)], baseline)
     judged = [
-        row
-        for row in study.views["score_beside_critical_errors"]
-        if row["dataset"] == first["dataset"] and row["p_critical"] is not None
+        row for row in study.views["score_beside_critical_errors"] if row["dataset"] == first["dataset"]
     ]
     # of all the answers that were judged for errors: a measure may have been scored on a part of them
-    widest = {where(row): row for row in sorted(judged, key=lambda row: row["n_judged"])}
-    heats = {
-        place: Heat(
-            row["p_critical"],
-            percent(row["p_critical"]),
-            f"with a critical error: {percent(row['p_critical'])} of {row['n_judged']}",
-            answers_link({**row, "measure": None}),
-            place in marked,
-        )
-        for place, row in widest.items()
-    }
+    widest = {where(row): row for row in sorted(judged, key=lambda row: row["n_judged"] + row["n_unjudged"])}
+    heats = {place: _heat(row, place in marked) for place, row in widest.items()}
+    counts = {(row["n"], row.get("stopped_by")) for row in shown if row["mean_score"] is not None}
     return Overview(
         first["measure"],
         study.words.label(first),
@@ -65,8 +64,19 @@ def overview(study: StudyRows) -> Overview | None:
         mean_grids(study.order.sort(shown), study.order, study.words, significant, heats),
         baseline,
         any(heat.is_marked for heat in heats.values()),
-        value_range(row["n_judged"] for row in widest.values()) if widest else "",
+        first["n"] if counts == {(first["n"], None)} else None,
+        any(row["n_unjudged"] for row in widest.values()),
     )
+
+
+def _heat(row: Row, is_marked: bool) -> Heat:
+    """The share of answers with a critical error, of those of which that is known."""
+    link = answers_link({**row, "measure": None})
+    unknown = f", {row['n_unjudged']} not known" if row["n_unjudged"] else ""
+    if row["p_critical"] is None:
+        return Heat(None, "–", f"with a critical error: {unknown.removeprefix(', ')}", link)
+    shown = f"{percent(row['p_critical'])} of {row['n_judged']}"
+    return Heat(row["p_critical"], shown, f"with a critical error: {shown}{unknown}", link, is_marked)
 
 
 def _baseline(study: StudyRows) -> str | None:

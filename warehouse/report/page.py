@@ -34,7 +34,9 @@ minutes. The tables have the numbers."""
 MOST_PANELS = 12
 
 MOST_GRIDS = 2
-"""On the first screen; the others unfold."""
+"""On the first screen, and `MOST_FINDINGS`; the others unfold."""
+
+MOST_FINDINGS = 6
 
 STYLES = ("page.css", "answers.css")
 
@@ -49,7 +51,13 @@ def as_html(study: StudyRows, served: str = "") -> str:
     """
     environment = templates(HERE)
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
-    filters |= {"prose": _prose, "pictures": _Drawing().pictures, "seen": _seen, "language": language_name}
+    filters |= {
+        "prose": _prose,
+        "finding": _finding,
+        "pictures": _Drawing().pictures,
+        "seen": _seen,
+        "language": language_name,
+    }
     style, script = code(*STYLES), code(*SCRIPTS)
     said = summary(study)
     shown = sample(study.completions)
@@ -62,6 +70,7 @@ def as_html(study: StudyRows, served: str = "") -> str:
         summary=said,
         overview=overview(study),
         MOST_GRIDS=MOST_GRIDS,
+        MOST_FINDINGS=MOST_FINDINGS,
         methods={method["name"]: method for method in _methods(study)},
         questions=questions(study),
         data=as_script({"facets": study.facets, "faults": study.faults, **source}),
@@ -163,6 +172,12 @@ class _Drawing:
 def _prose(text: str) -> Markup:
     """Return a sentence with `code` in it as HTML, escaped within and without the backticks."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole(text)))))
+
+
+def _finding(text: str) -> Markup:
+    """Return a finding whose beginning, up to its colon, says what it is of."""
+    head, colon, rest = text.partition(": ")
+    return Markup("<b>{}{}</b>{}").format(_prose(head), colon, _prose(rest))
 
 
 def _hashed(text: str) -> str:

@@ -81,7 +81,7 @@ class StudyRows:
         return "quality" if judge is None else str(judge["role"])
 
     def in_order(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows of data sets, measures and contrasts in the order in which the study names them."""
+        """Rows in the order in which the study names data sets, measures, contrasts, models and languages."""
         judges = {
             judge: place
             for place, judge in enumerate(dict.fromkeys(row["judge"] for row in self.cell_judges))
@@ -94,6 +94,8 @@ class StudyRows:
                 judges.get(row["judge"], len(judges)),
                 row["measure"],
                 contrasts.get(row.get("contrast", ""), -1),
+                place(self.order.models, row.get("model", "")),
+                place(self.order.languages, row.get("language", "")),
             ),
         )
 

@@ -122,6 +122,8 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
     seeds = [row["n_seeds"] for row in rests_on if row["scope"] or (row["n_seeds"] or 0) > 1]
     items = [f"{value_range(counts)} questions"] if counts else []
     runs = [f"{value_range(seeds)} training seed{'' if set(seeds) == {1} else 's'}"] if seeds else []
+    lost = max((row.get("n_lost") or 0 for row in tested), default=0)
+    left_out = f"; up to {lost} more were not scored on both sides" if lost else ""
     used = dict.fromkeys(row["judge"] for row in rests_on)
     opinions = study.opinions()
     known = study.words.judges
@@ -130,7 +132,7 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
     return tuple(
         said
         for said in (
-            f"{'Comparisons' if contrasts else 'Means'} rest on {listed([*items, *runs])}."
+            f"{'Comparisons' if contrasts else 'Means'} rest on {listed([*items, *runs])}{left_out}."
             if items or runs
             else "",
             *(

@@ -11,24 +11,37 @@ critical as (
     group by judge_kind
 ),
 
+looked_at as (
+    select
+        experiment,
+        cell_id,
+        count(*) as n_detectors
+    from verdicts_by_cell
+    where role = 'critical_error'
+    group by all
+),
+
 found as (
     select
         verdicts.experiment,
         verdicts.cell_id,
         verdicts.item,
         bit_or(critical.bit) as detectors,
-        -- Detectors score 0 where the fault is there.
-        max(1 - verdicts.score) as has_error
+        -- Detectors score 0 where the fault is there. Without one found, each that has no score, or did not
+        -- look at the answer, leaves open whether it has an error.
+        case
+            when bool_or(verdicts.score = 0) then 1
+            when count(verdicts.score) = looked_at.n_detectors then 0
+        end as has_error
     from verdicts
     join critical using (judge_kind)
+    join looked_at using (experiment, cell_id)
     where verdicts.role = 'critical_error'
-    group by all
-),
-
-looked_at as (
-    select distinct experiment, cell_id
-    from verdicts_by_cell
-    where role = 'critical_error'
+    group by
+        verdicts.experiment,
+        verdicts.cell_id,
+        verdicts.item,
+        looked_at.n_detectors
 ),
 
 scored as (
