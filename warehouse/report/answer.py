@@ -286,7 +286,7 @@ def _mean(row: Row, side: str) -> float:
 
 
 def _ends(row: Row) -> tuple[float | None, float | None]:
-    """The interval at the level at which the correction tests this contrast, seen from the better side."""
+    """The corrected interval, seen from the better side."""
     low, high = row["ci_low_corrected"], row["ci_high_corrected"]
     if row["estimate"] < 0 and None not in (low, high):
         return -high, -low
