@@ -12,13 +12,16 @@ ACCEPT_LICENSE ?=
 # Images of containers often forbid compiled modules: each of hundreds of processes would then compile xp.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo showcase accepted test test-quick test-servers check pages docs bench install clean
+.PHONY: demo showcase showcase-page accepted test test-quick test-servers check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
 
 showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about three hours; goes on where it was stopped
 	$(BIN)/xp apply specs/showcase.yaml --yes
+
+showcase-page: .venv/.dev ## all that docs/ shows of docs/showcase.zip, by today's code: its numbers, report, figures, page and pictures
+	$(BIN)/python -m tests.docs.showcase
 
 test: .venv/.dev ## all tests
 	$(PYTEST)
