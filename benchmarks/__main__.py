@@ -102,9 +102,7 @@ def headlines(rows: Iterable[dict[str, Any]]) -> str:
         if row["name"] in HEADLINES:
             beside = "not measured" if row["baseline"] is None else f"{row['baseline']:.3g} {row['unit']}"
             missed = "; the target is missed" if row["met"] is False else ""
-            lines.append(
-                f"- {row['name']}: **{row['ours']:.3g}** against {beside} ({row['against']}{missed})"
-            )
+            lines.append(f"- {row['name']}: {row['ours']:.3g} against {beside} ({row['against']}{missed})")
     return "\n".join(lines)
 
 

@@ -57,7 +57,7 @@ def test_a_later_step_of_holm_may_reject_where_the_interval_covers_zero() -> Non
 
 @pytest.mark.parametrize("n_large", [0, 10, 19])
 def test_intervals_of_declared_tests_hold_at_once(n_large: int) -> None:
-    """Of 20 independent estimates with standard error 1, some are far from zero and the others zero."""
+    """20 independent estimates with standard error 1: some effects are large, the others are zero."""
     true = np.repeat([6.0, 0.0], [n_large, 20 - n_large])
     estimates = true + np.random.default_rng(1).normal(size=(4_000, 20))
     held = 0
