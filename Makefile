@@ -13,7 +13,7 @@ ACCEPT_LICENSE ?=
 # Images of containers often forbid compiled modules: each of hundreds of processes would then compile xp.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo showcase accepted test test-quick test-servers check pages docs bench install clean
+.PHONY: demo showcase showcase-page accepted test test-quick test-servers check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
@@ -21,6 +21,9 @@ demo: .venv/.demo ## run the quickstart study to a report
 # It goes on where it was stopped.
 showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about three hours
 	$(BIN)/xp apply specs/showcase.yaml --yes
+
+showcase-page: .venv/.dev ## all that docs/ shows of docs/showcase.zip, by today's code: its numbers, report, figures, page and pictures
+	$(BIN)/python -m tests.docs.showcase
 
 test: .venv/.dev ## all tests
 	$(PYTEST)

@@ -2,7 +2,7 @@
 each ratio beside its target.
 
 What is found takes the place of what the same benchmark found before, in `results.json` and in the tables of
-this folder's README.md, and of three of them in the project's. A benchmark is a file with
+this folder's README.md, and three of them stand in the project's. A benchmark is a file with
 
     def run() -> Iterator[Measured]
 """
@@ -73,11 +73,11 @@ def _write_down(name: str, names: list[str], found: list[Measured]) -> None:
     if any(one.points for one in found):
         growth.draw(found, HERE / "growth.svg")
     _put(README, table(rows))
-    _put(PROJECT, table([row for row in rows if row["name"] in HEADLINES]))
+    _put(PROJECT, headlines(rows))
 
 
 def _put(file: Path, lines: str) -> None:
-    """The table in the place of the one there."""
+    """The lines in the place of those there."""
     before, rest = file.read_text("utf-8").split(BEGIN)
     file.write_text(f"{before}{BEGIN}\n{lines}\n{END}{rest.split(END)[1]}", "utf-8")
 
@@ -93,6 +93,17 @@ def result_line(one: Measured) -> str:
         f"{found}, {'at least' if one.is_least else 'at most'} {one.target:g}:"
         f" {'met' if one.met else 'NOT met'}"
     )
+
+
+def headlines(rows: Iterable[dict[str, Any]]) -> str:
+    """Return the figures of the project's README.md, a line each, as Markdown."""
+    lines: list[str] = []
+    for row in rows:
+        if row["name"] in HEADLINES:
+            beside = "not measured" if row["baseline"] is None else f"{row['baseline']:.3g} {row['unit']}"
+            missed = "; the target is missed" if row["met"] is False else ""
+            lines.append(f"- {row['name']}: {row['ours']:.3g} against {beside} ({row['against']}{missed})")
+    return "\n".join(lines)
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:

@@ -49,6 +49,7 @@ from xp.derived import (
     load,
     made_by,
     numbers_of,
+    our_sql,
     schema_sql,
     statistics_of,
     views_sql,
@@ -108,7 +109,7 @@ def write_bundle(warehouse: Path, experiment: str, out: Path, *, with_adapters: 
         OutputError: the file cannot be written.
     """
     with _as_file(warehouse) as file:
-        files, n_rows = _read_rows(file, experiment)
+        files, n_rows = _read_rows(file, experiment, with_adapters=with_adapters)
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
         files |= statistics_of(files, Path(folder))
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
@@ -131,8 +132,11 @@ def _as_file(warehouse: Path) -> Generator[Path]:
         yield Path(folder) / WAREHOUSE
 
 
-def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
-    """Return a study's rows as files of a bundle, with its spec, and how many rows there are."""
+def _read_rows(warehouse: Path, experiment: str, *, with_adapters: bool) -> tuple[Files, int]:
+    """Return a study's rows as files of a bundle, with its spec, and how many rows there are.
+
+    Rows that were read from a bundle are put into the tables of this version.
+    """
     files, n_rows = Files(), 0
     with connect(warehouse, read_only=True) as connection:  # one, so that no apply comes between two tables
         known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
@@ -140,14 +144,20 @@ def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
             raise WarehouseError(
                 f"the warehouse holds no experiment {experiment}; it holds: {', '.join(known) or 'none'}"
             )
-        if fetch(connection, f"from made_from where part = '{BUNDLED}'"):
-            raise WarehouseError(f"{warehouse} was read from a bundle: copy that file")
+        is_bundled = bool(fetch(connection, f"from made_from where part = '{BUNDLED}'"))
+        if is_bundled and with_adapters:
+            raise WarehouseError(
+                f"{warehouse} was read from a bundle, of which it holds no weights: copy that file. Or derive"
+                " its numbers by this version of xp: `--no-adapters`"
+            )
         study = f"'{experiment}'"  # the name of a study holds no quote
         ((spec_file,),) = connection.execute(
             f"select spec_file from experiments where experiment = {study}"
         ).fetchall()
         spec, lock = written_of(connection, experiment)
-        files["schema.sql"] = schema_sql(connection).encode()
+        with tempfile.TemporaryDirectory() as folder:
+            ours = our_sql(Path(folder)) if is_bundled else {"schema.sql": schema_sql(connection).encode()}
+        files["schema.sql"] = ours["schema.sql"]
         tables = fetch(
             connection,
             "select table_name, (select list(column_name) from duckdb_columns() where table_name ="

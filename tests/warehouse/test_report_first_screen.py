@@ -119,7 +119,7 @@ def test_the_effect_of_english_examples_is_the_first_thing_that_is_said(desktop:
     assert desktop.page.locator(".unsupported b").inner_text() == "Not supported."
     trust = desktop.page.locator(".trust").inner_text()
     assert re.search(r"Comparisons rest on \d+( to \d+)? questions", trust)
-    assert re.search(r"at the level of Holm's correction for \d+ confirmatory tests", trust)
+    assert re.search(r"intervals hold at once, at 5% over \d+ confirmatory tests", trust)
     assert "Main caveat: Small samples" in trust
 
 

@@ -267,6 +267,23 @@ def test_tests_come_before_means_by_size_where_one_method_is_asked_of_models_of_
     assert by_size in summary(replace(study, views=views)).findings
 
 
+def test_a_significant_difference_whose_simultaneous_interval_covers_zero_is_said_to(
+    study: StudyRows,
+) -> None:
+    rows = [
+        {**row, "family": "confirmatory", "correction": "holm", "n_tests": 46}
+        for row in study.views["contrast_by_language_and_size"]
+        if row["p_corrected"] is not None
+    ]
+    rows[0] |= {"ci_low_corrected": -0.1, "ci_high_corrected": 0.5}
+    for is_significant in (False, True):
+        rows[0]["is_significant"] = is_significant
+        views = {**study.views, "contrast_by_language_and_size": rows}
+        (said,) = [one for one in summary(replace(study, views=views)).trust if "at once" in one]
+        assert "the answer's intervals hold at once, at 5% over 46 confirmatory tests" in said
+        assert ("1 of them covers zero where Holm's p-value is significant" in said) == is_significant
+
+
 def test_data_sets_stand_in_the_order_of_the_study_and_the_picture_names_its_own(study: StudyRows) -> None:
     drawn = overview(study)
     assert drawn is not None

@@ -109,6 +109,21 @@ def test_the_same_study_gives_the_same_bytes(store: Path, bundle: Path, tmp_path
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
 
 
+def test_a_later_version_of_xp_derives_the_numbers_of_a_bundle_by_its_own_code(
+    store: Path, tmp_path: Path
+) -> None:
+    again, written = tmp_path / "again.zip", tmp_path / "written.zip"
+    write_bundle(store / WAREHOUSE, "hostile", written, with_adapters=False)
+    read_bundle(written, tmp_path / "read")
+    with duckdb.connect(str(tmp_path / "read" / WAREHOUSE)) as connection:
+        connection.execute("update contrast_tests set ci_low_corrected = -9")  # as older code had it
+        connection.execute("drop view score_by_cell")
+    with pytest.raises(WarehouseError, match=r"holds no weights: copy that file\. Or .* `--no-adapters`"):
+        write_bundle(tmp_path / "read" / WAREHOUSE, "hostile", again)
+    write_bundle(tmp_path / "read" / WAREHOUSE, "hostile", again, with_adapters=False)
+    assert again.read_bytes() == written.read_bytes()
+
+
 def test_all_tables_of_a_bundle_are_of_one_moment(
     store: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

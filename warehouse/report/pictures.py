@@ -29,15 +29,21 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name, panel in _named(study):
-        spec = _alone(panel)
         svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
-        # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they
-        # make of it.
-        drawn = _LINK.sub("", vl_convert.vegalite_to_svg(spec)).replace("currentColor", INK)
-        svg.write_text(drawn, "utf-8", newline="\n")
+        svg.write_text(as_svg(panel), "utf-8", newline="\n")
         pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text("utf-8")))
         written += [svg, pdf]
     return written
+
+
+def as_svg(panel: Panel, padding: Any = 8) -> str:
+    """Return a panel as the text of an SVG file, with its title and Vega-Lite's `padding` around it."""
+    import vl_convert
+
+    # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they make
+    # of it.
+    drawn = vl_convert.vegalite_to_svg(_alone(panel, padding))
+    return _LINK.sub("", drawn).replace("currentColor", INK)
 
 
 def _named(study: StudyRows) -> Iterator[tuple[str, Panel]]:
@@ -60,11 +66,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[:60].rstrip("-.")
 
 
-def _alone(panel: Panel) -> dict[str, Any]:
+def _alone(panel: Panel, padding: Any) -> dict[str, Any]:
     """The panel with its title on it and paper under it."""
     title = {"text": one_line(panel.title), "anchor": "start", "fontSize": 13}
     return {
         **panel.spec,
         "title": title,
-        "config": {**panel.spec["config"], "background": "#ffffff", "padding": 8},
+        "config": {**panel.spec["config"], "background": "#ffffff", "padding": padding},
     }

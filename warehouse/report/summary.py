@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from warehouse.charts.theme import Rows, place
 from warehouse.report.answer import Answer, differences, interactions, told
@@ -176,6 +177,11 @@ def _noise(study: StudyRows, rests_on: Rows) -> str:
     )
 
 
+def _covers_zero(row: Mapping[str, Any]) -> bool:
+    low, high = row["ci_low_corrected"], row["ci_high_corrected"]
+    return low is not None and low <= 0 <= high
+
+
 def _precision(tested: Rows, words: Wording) -> str:
     """Tell how far a difference is known, and the level of the answer's intervals."""
     if not tested:
@@ -189,7 +195,15 @@ def _precision(tested: Rows, words: Wording) -> str:
     width = words.difference(first, median(halves), None, None) if halves else ""
     known = f"a difference in `{first['measure']}` is known to ±{width}" if halves else ""
     n_tests = max(row["n_tests"] or 0 for row in tested if row["family"] == first["family"])
-    over = f"{CORRECTIONS[first['correction']]} for {counted(n_tests, first['family'] + ' test')}"
-    tests = f"the answer's intervals are at the level of {over}" if n_tests else ""
+    over = counted(n_tests, f"{first['family']} test")
+    if first["family"] == "confirmatory":
+        held = f"hold at once, at 5% over {over}" if n_tests > 1 else "are at 95%"
+        beside = [row for row in tested if row["is_significant"] and _covers_zero(row)]
+        covers = f"{len(beside)} of them {'covers' if len(beside) == 1 else 'cover'} zero"
+        aside = f"; {covers} where Holm's p-value is significant" if beside else ""
+        tests = f"the answer's intervals {held}{aside}"
+    else:
+        tests = f"the answer's intervals are at the level of {CORRECTIONS[first['correction']]} for {over}"
+    tests = tests if n_tests else ""
     said = "; ".join(filter(None, (known, tests)))
     return f"{said[0].upper()}{said[1:]}." if said else ""

@@ -68,7 +68,7 @@ create table contrast_tests (
     -- Corrected for all `n_tests` tests of the family.
     p_corrected double,
     n_tests bigint,
-    -- At the level at which the correction tests this one.
+    -- Of a declared test at 5% / `n_tests`: all of them hold at once with at least 95%.
     ci_low_corrected double,
     ci_high_corrected double,
     -- The smallest corrected p-value that so many items could have given.

@@ -17,16 +17,16 @@ class Corrected:
     p_value: float
     """Corrected; significant below `ALPHA`."""
     alpha: float
-    """The level at which the procedure tests it: its interval at confidence 1 − alpha leaves zero out exactly
-    where it is significant."""
+    """Its interval has confidence 1 − alpha. Holm's hold at once with at least 1 − ALPHA: where one leaves
+    zero out the test is significant, elsewhere it may be. The others leave zero out exactly where it is."""
 
 
 def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected]:
     """Correct p-values, each ≥ 0, of all tests of one family.
 
     - `holm` (Holm 1979): the chance that any true null is rejected stays at most ALPHA, whatever the tests
-      have in common. The i-th smallest of m is tested at ALPHA / (m − i + 1), those that are not rejected at
-      the level of the first of them.
+      have in common. The i-th smallest of m is tested at ALPHA / (m − i + 1). Intervals at these levels would
+      not hold at once: each is at Bonferroni's ALPHA / m.
     - `e_holm`: the same of p-values that are 1 / e-value.
     - `benjamini_hochberg` (1995): of the rejected, the expected share of true nulls stays at most ALPHA, for
       independent or positively dependent tests; all are tested at R · ALPHA / m, R being rejected, and the
@@ -40,9 +40,7 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected
         highest = 0.0
         for rank, i in enumerate(order):
             highest = corrected[i] = max(highest, min(1.0, (m - rank) * p_values[i]))
-        n_rejected = sum(p < ALPHA for p in corrected)
-        ranks = {i: min(rank, n_rejected) for rank, i in enumerate(order)}
-        return [Corrected(corrected[i], ALPHA / max(1, m - ranks[i])) for i in range(m)]
+        return [Corrected(p, ALPHA / m) for p in corrected]
     tests = m * _harmonic(m) if correction == "benjamini_yekutieli" else float(m)
     lowest = 1.0
     for rank, i in reversed(list(enumerate(order, 1))):

@@ -189,7 +189,7 @@ def _corrected_intervals(
     gaps: Sequence[Row],
     slice_: tuple[str, str],
 ) -> None:
-    """Put into `found` the intervals of one slice at the levels at which the corrections test."""
+    """Put into `found` the intervals of one slice, at the levels of their families."""
     here = {
         tuple(row[name] for name in TEST): row for row in tests if (row["dataset"], row["model"]) == slice_
     }

@@ -7,8 +7,10 @@
 -- `family` is `confirmatory` for the measures that a contrast of the study names (all of them are corrected
 -- together by Holm), else `exploratory` (Benjamini–Hochberg, or Benjamini–Yekutieli where contrasts share a
 -- method). `p_corrected`, the corrected interval and `is_significant` are after that correction, over the
--- `n_tests` tests of the family. `could_be_significant` is false where so few items could not have given a
--- significant result whatever their scores.
+-- `n_tests` tests of the family. The corrected intervals of confirmatory tests, each at 5% / `n_tests`, hold
+-- at once with at least 95%; where Holm's later steps reject (`is_significant`), zero may be inside.
+-- `could_be_significant` is false where so few items could not have given a significant result whatever their
+-- scores.
 --
 -- A contrast between two models has their names as `of` and `against`, the `method` on both sides, the first
 -- as `model` and no size; else `method` is null.

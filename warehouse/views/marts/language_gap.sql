@@ -4,8 +4,9 @@
 -- languages an item is a cluster, and test and interval are those of paired differences (`is_paired`), else
 -- they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods
 -- tuned on the same languages. Gaps are confirmatory where a contrast is declared `by: [language]`, corrected
--- by Holm with all that is declared; else exploratory: `p_corrected`, the corrected interval and
--- `is_significant` are after the correction of Benjamini and Yekutieli over all `n_tests` of them.
+-- by Holm with all that is declared, with corrected intervals at 5% / `n_tests` that hold at once; else
+-- exploratory: `p_corrected`, the corrected interval and `is_significant` are after the correction of
+-- Benjamini and Yekutieli over all `n_tests` of them.
 --
 -- Seeds of trained methods are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count
 -- them, and with one seed test and interval are for this one trained model (`scope`).
