@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dsl.data.written_files import written_aside
 from dsl.messages import one_line
 from warehouse.charts.theme import Panel
 from warehouse.report.sections import sections
@@ -30,8 +31,11 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
         svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
         # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they
         # make of it.
-        svg.write_text(vl_convert.vegalite_to_svg(spec).replace("currentColor", INK), "utf-8", newline="\n")
-        pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text("utf-8")))
+        drawn = vl_convert.vegalite_to_svg(spec).replace("currentColor", INK)
+        with written_aside(svg) as aside:
+            aside.write_text(drawn, "utf-8", newline="\n")
+        with written_aside(pdf) as aside:
+            aside.write_bytes(vl_convert.svg_to_pdf(drawn))
         written += [svg, pdf]
     return written
 

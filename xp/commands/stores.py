@@ -28,6 +28,7 @@ def query(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Query the warehouse in SQL, read-only."""
+    from warehouse.errors import WarehouseUnwritten
     from warehouse.query import run
     from xp.studies import warehouse_of
 
@@ -37,6 +38,8 @@ def query(
             with written_out():
                 run(warehouse, sql, format.value, sys.stdout.buffer, terminal_width())
                 sys.stdout.buffer.flush()
+        except WarehouseUnwritten:
+            raise
         except WarehouseError as error:
             say(f"xp: {error}", err=True)
             raise typer.Exit(2) from None

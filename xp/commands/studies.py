@@ -244,6 +244,8 @@ def apply(
         say(applied_as_text(planned.diff, applied))
         if applied.failures or applied.stopped:
             raise typer.Exit(1 if applied.failures else 3)
+        if applied.report is None and not no_report:
+            raise typer.Exit(1)
 
 
 def _planned_as_text(planned: "Planned", share: str | None) -> str:
