@@ -18,6 +18,9 @@ _UNREADABLE = re.compile(
 )
 """Messages of DuckDB about a damaged file, under several of its exceptions."""
 
+_UNWRITTEN = re.compile(r'Could not (?:write|truncate|sync|create|seek)[^"\n]* "([^"\n]+)": ([^\n"]+)')
+"""Messages of DuckDB about a file that takes no more, under several of its exceptions, too: its path, why."""
+
 
 class WarehouseHeld(WarehouseError):
     """Another process has the file open."""
@@ -25,6 +28,10 @@ class WarehouseHeld(WarehouseError):
 
 class WarehouseUnreadable(WarehouseError):
     """The file is damaged or no database: nothing in it can be relied on."""
+
+
+class WarehouseUnwritten(WarehouseError):
+    """A file cannot be written, as on a full disk: nothing is wrong with what was to be loaded."""
 
 
 @contextlib.contextmanager
@@ -39,6 +46,8 @@ def duckdb_errors(about: object) -> Generator[None]:
 def warehouse_error(about: object, error: duckdb.Error) -> WarehouseError:
     """Return the WarehouseError for an exception of DuckDB."""
     words = one_line(str(error))
+    if unwritten := _UNWRITTEN.search(str(error)):
+        return WarehouseUnwritten(f"{unwritten[1]}: cannot be written: {one_line(unwritten[2])}")
     if is_unreadable(error):
         return WarehouseUnreadable(f"{about}: this is no readable warehouse ({words}). {MADE_AGAIN}")
     return WarehouseError(f"{about}: {words}")

@@ -23,7 +23,6 @@ import hashlib
 import io
 import json
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ from typing import Any
 import duckdb
 
 from dsl.data.warehouse_address import is_lake
+from dsl.data.written_files import scratch_folder, written_aside
 from dsl.errors import ArgumentError, OutputError, WarehouseError
 from dsl.messages import one_line
 from dsl.values import StepId
@@ -110,10 +110,10 @@ def write_bundle(warehouse: Path, experiment: str, out: Path, *, with_adapters: 
     """
     with _as_file(warehouse) as file:
         files, n_rows = _read_rows(file, experiment, with_adapters=with_adapters)
-    with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
-        files |= statistics_of(files, Path(folder))
-    with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
-        files |= numbers_of(files, experiment, Path(folder))
+    with scratch_folder() as folder, duckdb_errors(warehouse):
+        files |= statistics_of(files, folder)
+    with scratch_folder() as folder, duckdb_errors(warehouse):
+        files |= numbers_of(files, experiment, folder)
     lock = json.loads(files["lock.json"])
     weights = dict(_adapters(warehouse.parent / "steps", lock["steps"] if with_adapters else ()))
     lock["adapters"] = {name: _sha256(content) for name, content in weights.items()}
@@ -127,9 +127,9 @@ def _as_file(warehouse: Path) -> Generator[Path]:
     if not is_lake(warehouse):
         yield warehouse
         return
-    with tempfile.TemporaryDirectory() as folder:
-        make_warehouse(warehouse.parent, Path(folder) / WAREHOUSE)
-        yield Path(folder) / WAREHOUSE
+    with scratch_folder() as folder:
+        make_warehouse(warehouse.parent, folder / WAREHOUSE)
+        yield folder / WAREHOUSE
 
 
 def _read_rows(warehouse: Path, experiment: str, *, with_adapters: bool) -> tuple[Files, int]:
@@ -239,13 +239,13 @@ def read_bundle(bundle: Path, store: Path) -> str:
     remove(aside)  # of a read that was killed
     try:
         with (
-            tempfile.TemporaryDirectory() as folder,
+            scratch_folder() as folder,
             duckdb_errors(bundle),
             duckdb.connect(
                 str(aside), config={"storage_compatibility_version": STORAGE_VERSION}
             ) as connection,
         ):
-            load(connection, files, Path(folder))
+            load(connection, files, folder)
             connection.execute("insert into made_from values (?, ?)", [BUNDLED, lock.experiment])
         aside.replace(store / WAREHOUSE)
     except BaseException:
@@ -256,20 +256,17 @@ def read_bundle(bundle: Path, store: Path) -> str:
 
 def _write(out: Path, files: Mapping[str, Path | bytes]) -> None:
     """Pack files in the order of their names, without times: aside, then in the place of what is there."""
-    aside = out.with_name(f"{out.name}.tmp")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as packed:
+        with written_aside(out) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as packed:
             for name, content in sorted(files.items()):
                 header = zipfile.ZipInfo(name)
                 header.compress_type = zipfile.ZIP_DEFLATED
                 header.file_size = len(content) if isinstance(content, bytes) else content.stat().st_size
                 with packed.open(header, "w") as into, _opened(content) as source:
                     shutil.copyfileobj(source, into)
-        aside.replace(out)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _opened(content: Path | bytes) -> io.BufferedIOBase:

@@ -2,13 +2,13 @@
 
 import contextlib
 import re
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsl.checks.load import document_of
 from dsl.data.records import read_record
+from dsl.data.written_files import scratch_folder
 from dsl.errors import ArgumentError, DataError
 from dsl.messages import Path as SpecPath
 from dsl.plan.study import Study
@@ -165,6 +165,6 @@ def _found(side: _Side) -> Generator[Found]:
     if not side.is_earlier:
         yield Found(warehouse_of(side.store), side.study.experiment)
         return
-    with tempfile.TemporaryDirectory(prefix="xp-diff-") as folder:  # not in the store, which may be read-only
-        make_warehouse(side.store, Path(folder) / WAREHOUSE, side.study)
-        yield Found(Path(folder) / WAREHOUSE, side.study.experiment)
+    with scratch_folder() as folder:  # not in the store, which may be read-only
+        make_warehouse(side.store, folder / WAREHOUSE, side.study)
+        yield Found(folder / WAREHOUSE, side.study.experiment)

@@ -1,6 +1,5 @@
 """Drift: what a study rests on that is otherwise now, servers of judges included."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,6 +8,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from dsl.data.records import Completion, Verdict
+from dsl.data.written_files import scratch_folder
 from dsl.engines.contract import ServerSettings
 from dsl.errors import BudgetSpent, ServerError
 from dsl.plan.study import Plan
@@ -115,8 +115,8 @@ def _judged_again(judge: _Judge, plan: Plan, store: Store) -> tuple[Verdicts, Ve
     known = [row for row in rows if row.judge == judge.key and row.score is not None]
     items = set(islice(dict.fromkeys(row.item for row in known), N_CANARIES))
     before = {_place(row): row for row in known if row.item in items}
-    with tempfile.TemporaryDirectory() as scratch:
-        answers, out = Path(scratch) / "answers", Path(scratch) / "verdicts"
+    with scratch_folder() as scratch:
+        answers, out = scratch / "answers", scratch / "verdicts"
         answers.mkdir()
         out.mkdir()
         with RowWriter(answers / "completions.jsonl") as writer:

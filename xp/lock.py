@@ -16,6 +16,7 @@ from typing import Literal
 from dsl.checks.load import load
 from dsl.data.code_fingerprint import DECIDING, version_of
 from dsl.data.fingerprints import RUNNERS, Fingerprints, file_sha256
+from dsl.data.written_files import written_aside
 from dsl.data.yaml_values import read_value
 from dsl.engines.transformers import Weights
 from dsl.errors import ArgumentError, DataError, OutputError, Problem, SpecError
@@ -106,9 +107,8 @@ def write(lock: Lock, spec: Path) -> Path:
         *(line for section in SECTIONS for line in _section(section, getattr(lock, section))),
     ]
     try:
-        aside = path.with_name(f"{path.name}.tmp")
-        aside.write_text("\n".join(lines) + "\n", "utf-8")
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
     return path

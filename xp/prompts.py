@@ -1,10 +1,10 @@
 """The prompt contract of a study, in lines for a person."""
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsl.data.written_files import scratch_folder
 from dsl.messages import one_line
 from dsl.plan.study import Plan
 from dsl.values import StepId
@@ -50,8 +50,8 @@ def check_prompts(
     served, failed = Served({}), tuple[str, ...]()
     if is_served:
         try:
-            with tempfile.TemporaryDirectory() as scratch:
-                served = check_served(plan.steps, asked, held, Path(scratch))
+            with scratch_folder() as scratch:
+                served = check_served(plan.steps, asked, held, scratch)
         # as in `findings_of`: whatever is raised says nothing of the prompts
         except Exception as error:
             failed = (f"the prompts of servers could not be checked: {one_line(str(error))}",)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from dsl.data.records import Outcome, read_record
 from dsl.data.regular_files import sync
+from dsl.data.written_files import written_aside
 from dsl.errors import ArgumentError, DataError, StoreError
 from dsl.plan.study import Study
 from dsl.values import Name, Sha256, StepId
@@ -246,10 +247,9 @@ class _Pull:
             self.notes.append(f"{path} is no regular file: it was left")
             return
         to.parent.mkdir(parents=True, exist_ok=True)
-        aside = to.with_name(f"{to.name}.tmp")
-        shutil.copy2(path, aside)
-        sync(aside)
-        aside.replace(to)
+        with written_aside(to) as aside:
+            shutil.copy2(path, aside)
+            sync(aside)
 
 
 def _after_inputs(outcomes: Mapping[StepId, Outcome]) -> Sequence[StepId]:

@@ -21,6 +21,7 @@ from runners.store.store import Store, read_step
 from warehouse.connect import connect
 from warehouse.statements import fetch
 from xp.model_card import Card
+from xp.output_files import filled
 from xp.render.card import base_name, card_as_markdown
 from xp.studies import checks_of
 
@@ -69,17 +70,12 @@ def push(
     chain = _chain(step_id, store)
     is_adapter = not merged and not any((source / name).is_dir() for name in (_MODEL, _POLICY))
     card = Card.read(step_id, chain, store, is_adapter=is_adapter)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ArgumentError(f"{out} is not empty, and nothing in it is overwritten. Name another folder")
+    with filled(out, " folder"):
         if is_adapter:
             _write_adapter(chain[-1], source, out)
         else:
             _write_model(chain[-1], source, store, out)
         (out / "README.md").write_text(card_as_markdown(card), "utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(f"{error.filename or out}: {error.strerror or error}") from error
     url = None if repository is None else _upload(out, repository, step_id)
     return Pushed(step_id, out, is_adapter, url)
 

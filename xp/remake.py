@@ -7,7 +7,6 @@ them, so that the step's own runner makes the drawn ones and no others.
 import json
 import math
 import random
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dsl.data.records import read_record
+from dsl.data.written_files import scratch_folder
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import ArgumentError, BudgetSpent
 from dsl.messages import one_line, shorten
@@ -175,8 +175,8 @@ def _made_again(
         if done < total - (len(rows) - len(kept)) - without_answer:
             raise _OtherKeys
 
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / step_id
+    with scratch_folder() as folder:
+        out = folder / step_id
         out.mkdir()
         name = _FILES[step.kind]
         (out / name).write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dsl.data.records import Draw
-from dsl.errors import ArgumentError
+from dsl.data.written_files import written_aside
+from dsl.errors import ArgumentError, OutputError
 from dsl.messages import suggest
 from warehouse.connect import connect
 from warehouse.statements import fetch
@@ -135,6 +136,7 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
     Raises:
         ArgumentError: the file is there already: it may hold an annotator's work. Or an aspect cannot be the
             name of a column.
+        OutputError: it cannot be written.
     """
     if wrong := [
         name for name in aspects if not NAME.fullmatch(name) or name in SHOWN or aspects.count(name) > 1
@@ -146,7 +148,11 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
     before = [name for name in SHOWN[:-2] if has_reference or name != "reference"]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8-sig", newline="") as out:
+        if file.exists():
+            raise ArgumentError(
+                f"{file} is there already, and may hold somebody's labels. Name another file by --output"
+            )
+        with written_aside(file) as aside, aside.open("w", encoding="utf-8-sig", newline="") as out:
             writer = csv.writer(out, quoting=csv.QUOTE_ALL)
             writer.writerow([*before, *(aspects or [ASKED]), *SHOWN[-2:]])
             for row in sample.answers:
@@ -158,12 +164,8 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
                         *("", row.get("drawn") or ""),
                     ]
                 )
-    except FileExistsError:
-        raise ArgumentError(
-            f"{file} is there already, and may hold somebody's labels. Name another file by --output"
-        ) from None
     except OSError as error:
-        raise ArgumentError(f"{file}: {error.strerror or error}") from error
+        raise OutputError(f"{file}: cannot be written: {error.strerror or error}") from error
 
 
 def guarded(text: str) -> str:

@@ -9,6 +9,7 @@ from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.errors import ArgumentError, XpError
 from dsl.messages import ticked
 from dsl.values import Language
+from xp.output_files import write_together
 from xp.schema import schema_text
 
 STARTER = Path(__file__).with_name("starter.yaml")
@@ -120,7 +121,7 @@ def write_starter(spec: Path, languages: tuple[Language, ...] | None = None) -> 
             them the study has those of `STARTED`, and the texts that ship with xp.
 
     Raises:
-        XpError: one of the files is there already. Nothing is written then.
+        XpError: one of the files is there already, or cannot be written. Nothing is written then.
     """
     files = {spec: _study(languages)}
     for language in languages or ():
@@ -138,9 +139,7 @@ def write_starter(spec: Path, languages: tuple[Language, ...] | None = None) -> 
             f"{', '.join(there)}: already there, and not overwritten. Name another: xp init other/study.yaml"
         )
     files[spec.parent / SCHEMA] = schema_text()  # made anew: that of this version of xp
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+    write_together(files)
     return tuple(files)
 
 

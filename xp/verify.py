@@ -1,10 +1,10 @@
 """Verify a store: files by digest, rule verdicts by the judge, the warehouse by the files it is made from."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsl.data.written_files import scratch_folder
 from dsl.errors import StoreError
 from dsl.steps import identity
 from dsl.steps.steps import JudgeStep
@@ -12,6 +12,7 @@ from dsl.values import StepId
 from runners.execution.attempt import in_one_line
 from runners.steps import find_runner
 from runners.store.digests import describe
+from runners.store.disk_errors import is_disk_full
 from runners.store.step_io import StepContext
 from runners.store.store import Store, read_step
 from warehouse.compare import differences
@@ -80,12 +81,14 @@ def _rule_judges(
 
 def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
     inputs = StepContext({i: store.step_folder(i) for i in step.inputs}, store.cache)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         try:
-            find_runner(step.kind).run(step, inputs, Path(folder))
+            find_runner(step.kind).run(step, inputs, folder)
         except Exception as error:  # whatever a judge raises is reported, and the other steps are verified
+            if is_disk_full(error):
+                raise
             return [f"{step_id}: cannot be judged again: {in_one_line(error)}."]
-        again = describe(Path(folder))
+        again = describe(folder)
     was = {name: file for name, file in describe(store.step_folder(step_id)).items() if name in again}
     if {name: file.rows_sha256 for name, file in again.items()} == {
         name: file.rows_sha256 for name, file in was.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from dsl.data.written_files import scratch_folder
 from dsl.messages import one_line, shorten
 from warehouse.errors import duckdb_errors
 from xp.bundle import read_files
@@ -89,8 +90,8 @@ def verify_bundle(bundle: Path) -> VerifiedBundle:
 
 def _unwritten(bundle: Path, files: Files, lock: BundleLock) -> Iterator[str]:
     """Yield in sentences what spec and lock say otherwise than the rows."""
-    with tempfile.TemporaryDirectory() as folder, duckdb_errors(bundle):
-        spec, written = written_in(files, lock.experiment, Path(folder))
+    with scratch_folder() as folder, duckdb_errors(bundle):
+        spec, written = written_in(files, lock.experiment, folder)
     if files.get("spec.yaml") != spec.encode():
         yield "spec.yaml is not the spec in rows/experiments.parquet"
     if lock.overrides != written.overrides:
@@ -103,17 +104,17 @@ def _derived(
     bundle: Path, files: Files, experiment: str, *, with_statistics: bool
 ) -> Iterator[tuple[str, bytes]]:
     if with_statistics:
-        with tempfile.TemporaryDirectory() as folder, duckdb_errors(bundle):
-            yield from statistics_of(files, Path(folder)).items()
-    with tempfile.TemporaryDirectory() as folder, duckdb_errors(bundle):
-        yield from numbers_of(files, experiment, Path(folder)).items()
+        with scratch_folder() as folder, duckdb_errors(bundle):
+            yield from statistics_of(files, folder).items()
+    with scratch_folder() as folder, duckdb_errors(bundle):
+        yield from numbers_of(files, experiment, folder).items()
 
 
 def _texts(name: str, held: bytes, derived: bytes) -> tuple[bytes, bytes]:
     if not name.endswith(".parquet"):
         return held, derived
-    with tempfile.TemporaryDirectory() as folder, duckdb_errors(name):
-        return as_text(held, Path(folder)), as_text(derived, Path(folder))
+    with scratch_folder() as folder, duckdb_errors(name):
+        return as_text(held, folder), as_text(derived, folder)
 
 
 def _difference(held: bytes, derived: bytes) -> str | None:

@@ -8,13 +8,13 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
 from dsl.data.regular_files import open_regular
+from dsl.data.written_files import written_aside
 from dsl.errors import DataError
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -145,7 +145,6 @@ class Fingerprints:
         if self._memory is not None and self._fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
-                aside = self._memory.with_suffix(f".{os.getpid()}.tmp")
-                aside.write_text(json.dumps(self._known), "utf-8")
-                aside.replace(self._memory)
+                with written_aside(self._memory, is_of_many=True) as aside:
+                    aside.write_text(json.dumps(self._known), "utf-8")
                 self._fresh = False

@@ -9,6 +9,7 @@ from typing import Literal, Self, cast
 from pydantic import Field, model_validator
 
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.model_folder import check_model_folder
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
 from dsl.values import Sha256
@@ -128,6 +129,7 @@ class Weights(EngineSettings):
             self.check_type(
                 str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True
             )
+            check_model_folder(path)
             return self.model_copy(update={"path": str(path), "sha256": fingerprints.folder(path)})
         if self.package is not None and self.version is None:
             return self.model_copy(update={"version": fingerprints.package(self.package)})
@@ -150,8 +152,8 @@ Settings = Weights
 
 
 def _configuration(folder: Path) -> dict[str, object]:
-    """Return a model folder's configuration; empty where there is none (GGUF) or it is unreadable, which
-    loading reports."""
+    """Return a model folder's configuration; empty where there is none (GGUF) or it is unreadable, which is
+    reported by `check_model_folder`."""
     try:
         found: object = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import importlib.metadata
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from dsl.data.code_fingerprint import fingerprint
+from dsl.data.written_files import written_aside
 from dsl.engines.transformers import Weights
 from dsl.messages import listed
 from dsl.steps.identity import Canonical, digest
@@ -96,10 +96,9 @@ def keep_findings(cache: Path, found: Findings) -> None:
     """Add findings to what a store keeps, aside and then moved; on a full disk they are lost."""
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
-        aside = cache / f"prompts.{os.getpid()}.tmp"
         lasting = {key: one for key, one in found.items() if not any(each.is_of_machine for each in one)}
-        aside.write_bytes(_FILE.dump_json({**read_findings(cache), **lasting}))
-        aside.replace(cache / "prompts.json")
+        with written_aside(cache / "prompts.json", is_of_many=True) as aside:
+            aside.write_bytes(_FILE.dump_json({**read_findings(cache), **lasting}))
 
 
 def among(items: Iterable[str], n: int, of: str, message: str) -> Finding:

@@ -11,12 +11,12 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from dsl.data.written_files import scratch_folder
 from dsl.engines.contract import EngineSettings
 from dsl.errors import StoreError
 from dsl.messages import one_line
@@ -86,8 +86,8 @@ def _check(
 ) -> Findings:
     from runners.contract.check import check, compare
 
-    with tempfile.TemporaryDirectory() as scratch:
-        return {**check(steps, wanted, store, Path(scratch)), **compare(renderings, store.cache)}
+    with scratch_folder() as scratch:
+        return {**check(steps, wanted, store, scratch), **compare(renderings, store.cache)}
 
 
 def _check_apart(

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from dsl.data.model_folder import damage_named
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
@@ -235,15 +236,17 @@ def _load(
     _quiet()
     began = time.perf_counter()
     folder = source_folder(weights, cache)
-    _check_type(weights, folder)
+    with damage_named(folder):
+        _check_type(weights, folder)
+        tokenizer = _tokenizer(folder, weights)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = _tokenizer(folder, weights)
 
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
         folder, layers = layers[replaced[-1]], layers[replaced[-1] + 1 :]
     how = nf4(weights, device) if is_quantized else {}
-    model: PreTrainedModel = _model(folder, weights, head, **how).to("cpu" if is_sharded else device)
+    with damage_named(folder):
+        model: PreTrainedModel = _model(folder, weights, head, **how).to("cpu" if is_sharded else device)
     for adapter in layers:
         model = merge(model, adapter)
     model.eval()

@@ -19,6 +19,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from dsl.data.records import Outcome, WrittenFile, why_invalid
+from dsl.data.written_files import written_aside
 from dsl.errors import DataError
 from dsl.messages import one_line
 from dsl.values import Sha256, StepId
@@ -172,9 +173,8 @@ class Checks:
         if self._memory is not None and self._is_fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
-                aside = self._memory.with_suffix(f".{os.getpid()}.tmp")
-                aside.write_text(json.dumps(self._known, separators=(",", ":")), "utf-8")
-                aside.replace(self._memory)
+                with written_aside(self._memory, is_of_many=True) as aside:
+                    aside.write_text(json.dumps(self._known, separators=(",", ":")), "utf-8")
                 self._is_fresh = False
 
     def _check_bytes(self, folder: str, step_id: StepId | None) -> Checked | None:

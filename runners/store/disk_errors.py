@@ -12,9 +12,9 @@ def is_disk_full(error: BaseException | None) -> bool:
     Libraries in Rust and C++ raise what they like, so words count.
     """
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(
-            error
-        ):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in ("No space left on device", "File too large")):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -22,6 +22,6 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def unwritten(error: BaseException, path: Path) -> StoreError:
     """Return the error to raise where a file could not be written."""
-    if is_disk_full(error):
+    if is_disk_full(error) and getattr(error, "errno", None) != errno.EFBIG:
         return StoreError(f"no space left on device while writing {path}. Free space and apply again")
     return StoreError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
+from dsl.data.written_files import written_aside
 from runners.store.step_io import KEY
 
 FOLDER = "row_keys"
@@ -80,9 +81,8 @@ def _write(path: Path, mark: _Mark, keys: "array[int]") -> None:
     content = keys.tobytes()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        aside.write_bytes(_HEAD.pack(*mark, zlib.crc32(content)) + content)
-        aside.replace(path)
+        with written_aside(path, is_of_many=True) as aside:
+            aside.write_bytes(_HEAD.pack(*mark, zlib.crc32(content)) + content)
 
 
 def _keys(path: str) -> "array[int]":

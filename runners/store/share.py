@@ -24,6 +24,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dsl.data.records import Outcome, why_invalid
+from dsl.data.written_files import written_aside
 from dsl.errors import DataError
 from dsl.steps.identity import Canonical
 from dsl.steps.steps import Step
@@ -191,9 +192,8 @@ class Share:
             found = self._bucket.read(f"{_attempts(step_id)}/{name}") if _is_run(name, step_id) else None
             if found is not None and not to.exists():
                 to.parent.mkdir(parents=True, exist_ok=True)
-                aside = to.with_name(f"{name}.tmp")
-                aside.write_bytes(found.content)
-                aside.replace(to)
+                with written_aside(to) as aside:
+                    aside.write_bytes(found.content)
 
     def _content_here(self, step_id: StepId) -> Sha256 | None:
         with contextlib.suppress(Damaged):

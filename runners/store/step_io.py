@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from dsl.data.fingerprints import file_sha256
 from dsl.data.records import why_invalid
 from dsl.data.regular_files import sync
+from dsl.data.written_files import written_aside
 from dsl.values import StepId, Value
 from runners.store import faults
 from runners.store.digests import Checks
@@ -218,12 +219,10 @@ def write_json(path: Path, value: Value | Mapping[str, object], *, is_synced: bo
     """Write a small file aside, then move it: it is there whole or not at all, after a power cut too where it
     is synced."""
     text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)
-    aside = f"{path}.tmp"
-    with open(aside, "wb") as file:
+    with written_aside(path) as aside, aside.open("wb") as file:
         file.write(text.encode())
         if is_synced:
             file.flush()
             os.fsync(file.fileno())
-    os.replace(aside, path)
     if is_synced:
         sync(path.parent)

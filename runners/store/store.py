@@ -39,6 +39,7 @@ from pydantic import TypeAdapter, ValidationError
 from dsl.data.records import BegunRun, Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.data.warehouse_address import warehouse_in
+from dsl.data.written_files import written_aside
 from dsl.errors import DataError, StoreError
 from dsl.plan.ledger import ledger_entry
 from dsl.plan.study import Study
@@ -231,10 +232,8 @@ class Store:
     def record_progress(self, run_id: str, progress: RunProgress) -> None:
         """Record how far an attempt is, for those who watch it; what cannot be written is left out."""
         path = self.runs / f"{run_id}.progress"
-        aside = path.with_name(path.name + ".tmp")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), written_aside(path) as aside:
             aside.write_text(progress.model_dump_json(), "utf-8")
-            aside.replace(path)
 
     def record_killed_runs(self) -> tuple[str, ...]:
         """Record the end of attempts whose apply was killed, and return notes for a person."""
@@ -297,9 +296,8 @@ class Store:
         if is_another:
             try:
                 kept.parent.mkdir(exist_ok=True)
-                aside = kept.with_suffix(".tmp")
-                shutil.copy2(path, aside)
-                aside.replace(kept)
+                with written_aside(kept) as aside:
+                    shutil.copy2(path, aside)
             except OSError as error:
                 raise unwritten(error, kept) from error
         self._record(path, study)

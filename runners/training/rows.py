@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from dsl.data.code_fingerprint import fingerprint
 from dsl.data.fingerprints import WEIGHTS, file_sha256, model_files
 from dsl.data.normalise import asked_in
 from dsl.data.records import Example, Prompt
+from dsl.data.written_files import written_aside
 from dsl.errors import DataError
 from dsl.steps.identity import digest
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
@@ -321,15 +321,15 @@ def _tokens(texts: Sequence[_Texts], names: Sequence[str], loaded: Loaded, cache
     path = cache / "tokens" / f"{name}.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
+        # another process may be making the same
         ends, wanted = _ends(texts, loaded), dict(zip(keys, zip(texts, names, strict=True), strict=True))
-        aside.write_text(
-            "".join(
-                _tokenised(key, one, name, ends, loaded).model_dump_json() + "\n"
-                for key, (one, name) in wanted.items()
+        with written_aside(path, is_of_many=True) as aside:
+            aside.write_text(
+                "".join(
+                    _tokenised(key, one, name, ends, loaded).model_dump_json() + "\n"
+                    for key, (one, name) in wanted.items()
+                )
             )
-        )
-        aside.replace(path)
     known = {row.key: row for row in read_rows(path, _Tokens)}
     return (known[key] for key in keys)
 

@@ -1,7 +1,6 @@
 """Loads finished steps: what they were asked for, their outcome, and their rows."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +8,11 @@ from pathlib import Path
 import duckdb
 
 from dsl.data.records import Outcome
+from dsl.data.written_files import scratch_folder
 from dsl.errors import WarehouseError
 from dsl.steps.training_steps import TRAININGS
 from dsl.values import StepId
-from warehouse.errors import WarehouseUnreadable, duckdb_errors
+from warehouse.errors import WarehouseUnreadable, WarehouseUnwritten, duckdb_errors
 from warehouse.load.files import decode, file_sha256, parse, read_text
 from warehouse.load.plain_path import plain
 from warehouse.load.repair import repair
@@ -108,7 +108,7 @@ def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[FinishedS
     """Load steps together; where one fails, each by itself, and the failing one row by row."""
     try:
         _load_steps(connection, batch)
-    except WarehouseUnreadable:
+    except (WarehouseUnreadable, WarehouseUnwritten):
         raise
     except WarehouseError as error:
         if len(batch) > 1:
@@ -119,13 +119,13 @@ def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[FinishedS
 
 def _load_row_by_row(connection: duckdb.DuckDBPyConnection, step: FinishedStep, error: WarehouseError) -> str:
     """Load the valid rows of a step, and the reason in place of each invalid one; return a note of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        repaired = Path(folder) / step.step_id / step.rows.name  # rows are known by the folder they lie in
+    with scratch_folder() as folder:
+        repaired = folder / step.step_id / step.rows.name  # rows are known by the folder they lie in
         repaired.parent.mkdir()
         n_rows = repair(step.rows, repaired, LONGEST_ROW)
         try:
             _load_steps(connection, [replace(step, rows=repaired, size=repaired.stat().st_size)])
-        except WarehouseUnreadable:
+        except (WarehouseUnreadable, WarehouseUnwritten):
             raise
         except WarehouseError:
             return f"{step.step_id} cannot be loaded: {error}"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsl.data.written_files import written_aside
 from dsl.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -68,9 +69,8 @@ def _read(warehouse: Path, experiment: str, note: str) -> "StudyRows":
 def _write(out: Path, text: str) -> Path:
     with _writing_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        aside = out.with_name(out.name + ".tmp")
-        aside.write_text(text, "utf-8", newline="\n")
-        aside.replace(out)
+        with written_aside(out) as aside:
+            aside.write_text(text, "utf-8", newline="\n")
     return out
 
 
@@ -79,4 +79,4 @@ def _writing_errors(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise WarehouseError(f"{path}: {error.strerror or error}") from error
+        raise WarehouseError(f"{error.filename or path}: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dsl.data.written_files import written_aside
 from dsl.messages import one_line
 from warehouse.charts.theme import Panel
 from warehouse.report.sections import sections
@@ -30,8 +31,11 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
     written: list[Path] = []
     for name, panel in _named(study):
         svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
-        svg.write_text(as_svg(panel), "utf-8", newline="\n")
-        pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text("utf-8")))
+        drawn = as_svg(panel)
+        with written_aside(svg) as aside:
+            aside.write_text(drawn, "utf-8", newline="\n")
+        with written_aside(pdf) as aside:
+            aside.write_bytes(vl_convert.svg_to_pdf(drawn))
         written += [svg, pdf]
     return written
 

@@ -1,11 +1,10 @@
 """Output and exit codes of commands.
 
-0; 1 (a step failed, or the store or warehouse could not be used); 2 (a spec or an argument is wrong); 3
-(`xp plan --check`: there is something to run; `xp apply`: the budget stopped a step, or requests wait at a
-provider, and none failed); 130 (interrupted).
+0; 1 (a step failed, the store or warehouse could not be used, or a file not be written); 2 (a spec or an
+argument is wrong); 3 (`xp plan --check`: there is something to run; `xp apply`: the budget stopped a step, or
+requests wait at a provider, and none failed); 130 (interrupted).
 """
 
-import errno
 import io
 import os
 import shutil
@@ -15,11 +14,9 @@ from contextlib import contextmanager
 
 import typer
 
+from dsl.data.written_files import REFUSALS
 from dsl.errors import ArgumentError, OutputError, SpecError, XpError
 from dsl.messages import escaped
-
-_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE}
-"""Errors by which the machine refuses a file, whichever it is: no bug."""
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -68,9 +65,10 @@ def exit_on_error() -> Generator[None]:
         say(f"xp: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
     except OSError as error:
-        if error.errno not in _REFUSALS or error.filename is None:
+        if error.errno not in REFUSALS:
             raise
-        say(f"xp: {error.filename}: {error.strerror}. `xp doctor` examines store, disk and rights", err=True)
+        where = error.filename or "a file cannot be written"
+        say(f"xp: {where}: {error.strerror}. `xp doctor` examines store, disk and rights", err=True)
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, RuntimeError) as error:
         if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's for a Ctrl-C

@@ -32,6 +32,7 @@ def query(
     CSV and JSON hold values as they are, for programs: a spreadsheet takes a text that begins with `=` for a
     formula. `xp sample` writes CSV for spreadsheets.
     """
+    from warehouse.errors import WarehouseUnwritten
     from warehouse.query import run
     from xp.studies import warehouse_of
 
@@ -41,6 +42,8 @@ def query(
             with written_out():
                 run(warehouse, sql, format.value, sys.stdout.buffer, terminal_width())
                 sys.stdout.buffer.flush()
+        except WarehouseUnwritten:
+            raise
         except WarehouseError as error:
             say(f"xp: {error}", err=True)
             raise typer.Exit(2) from None

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
-from dsl.errors import ArgumentError, OutputError
+from dsl.errors import ArgumentError
 from dsl.messages import suggest
 from warehouse.connect import connect
 from warehouse.statements import fetch
+from xp.output_files import filled
 
 ExportFormat = Literal["inspect", "every-eval-ever", "parquet"]
 
@@ -40,15 +41,8 @@ def export_results(format: ExportFormat, warehouse: Path, experiment: str, out: 
     """
     n_without = _n_without_answers(warehouse, experiment)
     writer = cast(Writer, importlib.import_module(f"xp.exports.{format.replace('-', '_')}"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ArgumentError(
-                f"{out} is not empty, and nothing in it is overwritten. Name another: --out DIR"
-            )
+    with filled(out, ": --out DIR"):
         return Exported(tuple(writer.write(warehouse, experiment, out)), n_without)
-    except OSError as error:
-        raise OutputError(f"{error.filename or out}: {error.strerror or error}") from error
 
 
 def _n_without_answers(warehouse: Path, experiment: str) -> int:

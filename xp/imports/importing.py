@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
-from dsl.errors import ArgumentError, OutputError
+from dsl.errors import ArgumentError
 from dsl.messages import listed
 from xp.imports.contract import Reader
 from xp.imports.studies import ImportedStudy, studies_of
+from xp.output_files import write_together
 
 ImportFormat = Literal["lm-eval", "inspect", "every-eval-ever"]
 
@@ -32,12 +33,7 @@ def import_results(
         raise ArgumentError(
             f"{there[0]} is there already, and not overwritten. Name another folder: --out DIR"
         )
-    try:
-        for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-    except OSError as error:
-        raise OutputError(f"{error.filename}: {error.strerror or error}") from error
+    write_together(texts)
     return studies
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dsl.data.fingerprints import file_sha256
 from dsl.data.records import why_invalid
+from dsl.data.written_files import written_aside
 from dsl.errors import ArgumentError, DataError, OutputError
 from dsl.messages import dotted, one_line
 from dsl.plan.diff import Diff
@@ -34,9 +35,8 @@ def save(plan: str, path: Path) -> None:
     if path.exists() and not holds_plan(path):
         raise ArgumentError(f"{path} holds no saved plan and is left as it is: name another file for --out")
     try:
-        aside = path.with_name(f"{path.name}.tmp")
-        aside.write_text(plan + "\n", "utf-8")
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_text(plan + "\n", "utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 

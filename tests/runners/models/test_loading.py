@@ -119,6 +119,15 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
         load(Weights(path=str(folder)), None, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_file_that_is_cut_short_is_named_however_it_came_here(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    shutil.copytree(TINY, folder)
+    (folder / name).write_bytes((TINY / name).read_bytes()[:300])
+    with pytest.raises(DataError, match=f"half/{name}: .*Copy or download it again"):
+        load(Weights(path=str(folder)), None, tmp_path)
+
+
 def test_a_missing_folder_and_a_missing_package_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         load(Weights(path=str(tmp_path / "gone")), None, tmp_path)
