@@ -107,7 +107,7 @@ def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
     for role, content in _pairs(how):
         if role not in message or content not in message:
             continue
-        read = Turn(_role(message[role], how, at), _text(message[content], how, at))
+        read = Turn(role_of(message[role], how, at), _text(message[content], how, at))
         if turn is None:
             turn, keys = read, (role, content)
         elif read != turn:
@@ -177,7 +177,7 @@ def _no_plain_text(content: object, how: Conversation, at: str) -> object:
     return content
 
 
-def _role(name: object, how: Conversation, at: str) -> ChatRole:
+def role_of(name: object, how: Conversation, at: str) -> ChatRole:
     found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
     if found is None:
         known = ", ".join([*how.roles, *ROLES])
@@ -190,7 +190,7 @@ def _role(name: object, how: Conversation, at: str) -> ChatRole:
 
 def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:
     """The turns of one text, each behind the mark of its role."""
-    roles: dict[str, ChatRole] = {mark: _role(role, how, at) for role, mark in marks.items()}
+    roles: dict[str, ChatRole] = {mark: role_of(role, how, at) for role, mark in marks.items()}
     longest_first = sorted(roles, key=len, reverse=True)
     begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
     if begin.strip() or not pieces:
