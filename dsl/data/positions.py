@@ -43,7 +43,7 @@ class _Position(NamedTuple):
     place: int
     turns: list[Turn]
     read: str
-    """How the whole conversation is read, as the value of the column `messages`; empty where it cannot be."""
+    """The value of the column `messages` that reads the whole conversation; empty where there is none."""
 
 
 def check_role(row: Row, selector: object, name: str, role: ChatRole, number: int, at: str) -> None:
@@ -51,7 +51,7 @@ def check_role(row: Row, selector: object, name: str, role: ChatRole, number: in
 
     Args:
         selector: A column, a path or what reads several; anything else leads to no turn.
-        name: What the column is called in a spec.
+        name: The column, as a spec calls it.
         role: The role that fits it.
         number: The row's, from 1.
         at: The row's place, for errors.
@@ -225,5 +225,5 @@ def _zipped(roles: Sequence[Any], texts: Sequence[Any], path: str, at: str) -> l
 
 
 def _text(value: object) -> str | None:
-    """What may be a turn's text: nothing where it is missing or white space."""
+    """Return a value as a text; None where it is missing or white space."""
     return None if value is None or not str(value).strip() else str(value)
