@@ -103,7 +103,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
                 f"the rows of `{dataset}` that `{name}` is {'validated' if is_chosen_on else 'trained'} on"
             )
             yield from _faults(context, asked, name, where, texts, known)
-            yield from _twins(context, name, dataset, rows, where)
+            yield from _translations(context, name, dataset, rows, where)
         yield from _validation_faults(context, name, method, learnt)
         if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", [shown], {})
@@ -197,7 +197,7 @@ def _is_same(context: Context, asked: Name, other: Name) -> bool:
     return one.parallel and one.rows == two.rows and one.columns.item == two.columns.item
 
 
-def _twins(
+def _translations(
     context: Context, method: Name, dataset: Name, rows: Mapping[Language, Sequence[Example]], where: str
 ) -> Iterator[Fault]:
     """Warn of an asked set whose ids are those of a set that is learnt in other languages: translations.

@@ -61,7 +61,9 @@ def test_a_question_that_is_asked_between_labels_is_found_without_them(tmp_path:
     assert "1 of 1 items of `d` are among the rows of `pool`" in found
 
 
-def twins(asked: list[str], learnt: list[str], language: str = "fr") -> tuple[dict[str, Any], dict[str, Any]]:
+def in_two_languages(
+    asked: list[str], learnt: list[str], language: str = "fr"
+) -> tuple[dict[str, Any], dict[str, Any]]:
     files = {
         "q.jsonl": [{"id": one, "q": f"English {one}"} for one in asked],
         "p.jsonl": [{"id": one, "q": f"Autre {one}", "r": "x"} for one in learnt],
@@ -80,7 +82,7 @@ METHOD = {"method": "sft", "train": "pool"}
 
 
 def test_ids_that_agree_in_another_language_are_told_as_translations(tmp_path: Path) -> None:
-    files, setting = twins(["a1", "a2"], ["a1", "a2", "b7"])
+    files, setting = in_two_languages(["a1", "a2"], ["a1", "a2", "b7"])
     (found,) = warnings(tmp_path, files, **setting)
     assert found.startswith(
         "methods.sft: 2 of 2 items of `d` have the ids of rows in other languages among the rows of `pool`"
@@ -106,11 +108,11 @@ def test_ids_that_agree_in_another_language_are_told_as_translations(tmp_path: P
 def test_ids_are_compared_between_languages_and_numbers_only_where_all_agree(
     asked: list[str], learnt: list[str], language: str, n: int, tmp_path: Path
 ) -> None:
-    files, setting = twins(asked, learnt, language)
+    files, setting = in_two_languages(asked, learnt, language)
     assert len(warnings(tmp_path, files, **setting)) == n
 
 
-def test_rows_without_ids_of_their_own_are_no_twins(tmp_path: Path) -> None:
-    files, setting = twins(["1", "2"], ["1", "2"])
+def test_rows_without_ids_of_their_own_are_no_translations(tmp_path: Path) -> None:
+    files, setting = in_two_languages(["1", "2"], ["1", "2"])
     setting["data"]["pool"]["columns"]["item"] = {"row_number": True}
     assert warnings(tmp_path, files, **setting) == []
