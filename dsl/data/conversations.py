@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from dsl.data.inner_rows import Row
 from dsl.data.positions import check_positions
+from dsl.data.preferences import preference_notes
 from dsl.data.records import Message
 from dsl.data.selectors import is_list, name_of, pick, text_at
 from dsl.data.source import Columns, Conversation, Selector
@@ -85,8 +86,10 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         NOT_LEARNT: any(not answer.weight for _, answer in answers.values()),
     }
     turns = tuple(Message(role=one.role, content=one.text or "", weight=one.weight) for one in before)
-    told = tuple(note for note, holds in notes.items() if holds)
-    return Dialogue(turns, last.text or "", **texts, notes=told)
+    told = [note for note, holds in notes.items() if holds]
+    if columns.chosen is not None and columns.rejected is not None:
+        told += preference_notes(row, columns)
+    return Dialogue(turns, last.text or "", **texts, notes=tuple(told))
 
 
 def _check_label(row: Row, columns: Columns, at: str) -> None:

@@ -727,3 +727,15 @@ def test_worked_examples_drawn_from_the_asked_set_are_no_overlap(tmp_path: Path)
     methods = {"drawn": {"method": "icl", "demonstrations": {"from": "d"}}}
     sets = {"d": data("q.jsonl", columns={"response": "r"})}
     assert warnings(tmp_path, {"q.jsonl": rows}, data=sets, methods=methods) == []
+
+
+def test_pairs_that_stand_twice_or_with_their_answers_exchanged_are_told_with_a_count() -> None:
+    said = [("a", "b"), ("b", "a"), ("a", "b"), ("c", "d")]
+    rows = [
+        Example(item=f"p{n}", language="en", instruction="Hm?", chosen=one, rejected=other)
+        for n, (one, other) in enumerate(said, 1)
+    ]
+    columns = Columns(item="id", instruction="q", chosen="c", rejected="r")
+    twice, exchanged = (fault.message for fault in row_faults("d", "en", rows, columns))
+    assert "twice in the loss: 1 of 4 (p3). Keep one of p1 = p3" in twice
+    assert "answer exchanged: 1 of 4 (p2). Keep one of p1 = p2" in exchanged
