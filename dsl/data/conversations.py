@@ -7,7 +7,7 @@ it should be read for is left out, and told.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from dsl.data.preferences import preference_notes
 from dsl.data.records import Message
 from dsl.data.selectors import is_list, name_of, pick, text_at
 from dsl.data.source import Columns, Conversation, Selector
-from dsl.data.turns import KEYS, Turn, Unusable, holds, holds_mappings, turns_of
+from dsl.data.turns import KEYS, PICTURES, Turn, Unusable, holds, holds_mappings, turns_of
 from dsl.errors import DataError
 
 PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
@@ -54,15 +54,16 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         Unusable: the row lacks a text, or its parts are of different conversations.
     """
     check_positions(row, columns, instruction, number, at)
+    unread = set[str]()
     answers = {
-        name: _answer(row, name, selector, number, at)
+        name: _answer(row, name, selector, number, at, unread)
         for name in ("response", "chosen", "rejected")
         if (selector := getattr(columns, name)) is not None
     }
     prompt: tuple[Turn, ...] | None = None
     if columns.messages is not None:
         how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
-        prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at), at)
+        prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at, unread), at)
         if prompt is None:
             raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
         if answer is not None and "response" not in answers:
@@ -87,6 +88,11 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     }
     turns = tuple(Message(role=one.role, content=one.text or "", weight=one.weight) for one in before)
     told = [note for note, holds in notes.items() if holds]
+    told += (
+        f"with `{key}` in a message, which is neither asked nor learnt: text alone is"
+        for key in sorted(unread)
+    )
+    told += _pictures(row, columns, unread)
     if columns.chosen is not None and columns.rejected is not None:
         told += preference_notes(row, columns)
     return Dialogue(turns, last.text or "", **texts, notes=tuple(told))
@@ -115,6 +121,18 @@ def _leaves_system_out(row: Row, columns: Columns) -> bool:
         return False
     found: object = row.get("system")
     return isinstance(found, str) and bool(found.strip())
+
+
+def _pictures(row: Row, columns: Columns, unread: Collection[str]) -> Iterator[str]:
+    """Yield a note on each column of pictures or sound that is not named."""
+    if isinstance(row, Mapping):
+        for key in PICTURES:
+            if row.get(key) and key not in unread and key not in _named_here(columns):
+                yield f"with something in `{key}`, which no model is shown: text alone is asked"
+
+
+def _named_here(columns: Columns) -> Collection[object]:
+    return (columns.instruction, columns.input, columns.category, *columns.extra.values())
 
 
 def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:
@@ -158,7 +176,9 @@ _Answer = tuple[tuple[Turn, ...] | None, Turn]
 """The conversation before an answer, where it stands with it, and the answer."""
 
 
-def _answer(row: Row, name: str, selector: Selector | Conversation, number: int, at: str) -> _Answer:
+def _answer(
+    row: Row, name: str, selector: Selector | Conversation, number: int, at: str, unread: set[str]
+) -> _Answer:
     """One answer: a text, a message, or the conversation that it ends."""
     if isinstance(selector, Conversation):
         how, value = selector, pick(row, selector.column, number, at)
@@ -169,7 +189,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
         how = _known(selector)
-    prompt, answer = _cut(turns_of(value, how, name, at), at)
+    prompt, answer = _cut(turns_of(value, how, name, at, unread), at)
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
     return prompt, answer

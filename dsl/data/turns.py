@@ -42,6 +42,9 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
 _TELLING = frozenset((*CALLS, *WEIGHTS))
+PICTURES = ("images", "image", "videos", "video", "audio", "audios")
+_UNREAD = frozenset((*PICTURES, "reasoning_content", "reasoning", "thinking", "thoughts", "attachments"))
+"""Keys of a message that hold what is said or shown beside its text."""
 _DICT_ALONE = {dict}
 
 
@@ -58,8 +61,11 @@ class Unusable(Exception):
     """A row to leave out, with the reason."""
 
 
-def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, a path of a tree of replies, or a transcript."""
+def turns_of(value: Any, how: Conversation, name: str, at: str, unread: set[str]) -> list[Turn]:
+    """The turns of a message list, a message, a path of a tree of replies, or a transcript.
+
+    `unread` gets the keys of messages that hold more than is read.
+    """
     if how.transcript is not None:
         if not isinstance(value, str):
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
@@ -80,6 +86,9 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
+        for one in value:
+            if not _UNREAD.isdisjoint(one):
+                unread.update(key for key in one if key in _UNREAD and one[key] and key != how.content)
         if is_tree and len(found) > 1 and found[-1].role == "user":
             del found[-1]  # nobody has answered it
     if found[0:1] == [Turn("system", None)]:
