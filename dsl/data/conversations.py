@@ -7,19 +7,18 @@ it should be read for is left out, and told.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from dsl.data.inner_rows import Row
-from dsl.data.records import ChatRole, Message
-from dsl.data.reply_trees import PAIRED
+from dsl.data.positions import check_positions
+from dsl.data.preferences import preference_notes
+from dsl.data.records import Message
 from dsl.data.selectors import is_list, name_of, pick, text_at
-from dsl.data.source import Columns, Conversation, Mapped, Part, Selector, Template
-from dsl.data.turns import KEYS, Turn, Unusable, holds, holds_mappings, turn_of, turns_of
+from dsl.data.source import Columns, Conversation, Selector
+from dsl.data.turns import KEYS, PICTURES, Turn, Unusable, holds, holds_mappings, turns_of
 from dsl.errors import DataError
-from dsl.messages import listed
 
 PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
 OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
@@ -28,15 +27,6 @@ NO_TEXT = "left out, as a turn before the last answer has no text"
 NOT_LEARNT = "whose last answer has the weight 0, so that there is no `response` to learn"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
 SYSTEM_UNNAMED = "with a text in the column `system`, which is left out: `system: system` puts it first"
-
-_FITS: Mapping[str, ChatRole] = {
-    "system": "system",
-    "instruction": "user",
-    "response": "assistant",
-    "chosen": "assistant",
-    "rejected": "assistant",
-}
-"""Column -> role of a turn that a path may lead to."""
 
 
 class Dialogue(NamedTuple):
@@ -63,16 +53,17 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         DataError: it cannot be read as a conversation, or a path takes one turn out of several.
         Unusable: the row lacks a text, or its parts are of different conversations.
     """
-    _check_positions(row, columns, instruction, number, at)
+    check_positions(row, columns, instruction, number, at)
+    unread = set[str]()
     answers = {
-        name: _answer(row, name, selector, number, at)
+        name: _answer(row, name, selector, number, at, unread)
         for name in ("response", "chosen", "rejected")
         if (selector := getattr(columns, name)) is not None
     }
     prompt: tuple[Turn, ...] | None = None
     if columns.messages is not None:
         how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
-        prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at), at)
+        prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at, unread), at)
         if prompt is None:
             raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
         if answer is not None and "response" not in answers:
@@ -96,8 +87,15 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         NOT_LEARNT: any(not answer.weight for _, answer in answers.values()),
     }
     turns = tuple(Message(role=one.role, content=one.text or "", weight=one.weight) for one in before)
-    told = tuple(note for note, holds in notes.items() if holds)
-    return Dialogue(turns, last.text or "", **texts, notes=told)
+    told = [note for note, holds in notes.items() if holds]
+    told += (
+        f"with `{key}` in a message, which is neither asked nor learnt: text alone is"
+        for key in sorted(unread)
+    )
+    told += _pictures(row, columns, unread)
+    if columns.chosen is not None and columns.rejected is not None:
+        told += preference_notes(row, columns)
+    return Dialogue(turns, last.text or "", **texts, notes=tuple(told))
 
 
 def _check_label(row: Row, columns: Columns, at: str) -> None:
@@ -123,6 +121,18 @@ def _leaves_system_out(row: Row, columns: Columns) -> bool:
         return False
     found: object = row.get("system")
     return isinstance(found, str) and bool(found.strip())
+
+
+def _pictures(row: Row, columns: Columns, unread: Collection[str]) -> Iterator[str]:
+    """Yield a note on each column of pictures or sound that is not named."""
+    if isinstance(row, Mapping):
+        for key in PICTURES:
+            if row.get(key) and key not in unread and key not in _named_here(columns):
+                yield f"with something in `{key}`, which no model is shown: text alone is asked"
+
+
+def _named_here(columns: Columns) -> Collection[object]:
+    return (columns.instruction, columns.input, columns.category, *columns.extra.values())
 
 
 def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:
@@ -166,7 +176,9 @@ _Answer = tuple[tuple[Turn, ...] | None, Turn]
 """The conversation before an answer, where it stands with it, and the answer."""
 
 
-def _answer(row: Row, name: str, selector: Selector | Conversation, number: int, at: str) -> _Answer:
+def _answer(
+    row: Row, name: str, selector: Selector | Conversation, number: int, at: str, unread: set[str]
+) -> _Answer:
     """One answer: a text, a message, or the conversation that it ends."""
     if isinstance(selector, Conversation):
         how, value = selector, pick(row, selector.column, number, at)
@@ -177,7 +189,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
         how = _known(selector)
-    prompt, answer = _cut(turns_of(value, how, name, at), at)
+    prompt, answer = _cut(turns_of(value, how, name, at, unread), at)
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
     return prompt, answer
@@ -225,77 +237,6 @@ def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Turn, ...] | None, Turn 
     if None in [turn.text for turn in asked]:
         raise Unusable(NO_TEXT)
     return tuple(asked), answer
-
-
-# ---------------------------------------------------------------- paths to one turn
-
-
-def _check_positions(row: Row, columns: Columns, instruction: str, number: int, at: str) -> None:
-    """Refuse a path to a turn whose role does not fit the column, and one that leaves others out."""
-    taken: dict[str, dict[int, str]] = defaultdict(dict)
-    lists: dict[str, list[Turn]] = {}
-    for name, role in _FITS.items():
-        named = getattr(columns, name)
-        for selector in () if named is None else _paths(named):
-            found = _position(row, selector, number, at)
-            if found is None:
-                continue
-            path, place, turns = found
-            turn = turns[place]
-            if turn.role != role:
-                raise DataError(
-                    f"{at}: `{selector}` is what the {turn.role} says, and no `{name}`."
-                    f" {_instead(name, path)}"
-                )
-            if not turn.weight:
-                raise DataError(f"{at}: `{selector}` has the weight 0. {_instead(name, path)}")
-            taken[path][place], lists[path] = name, turns
-    for path, places in taken.items():
-        left = [
-            turn.role
-            for place, turn in enumerate(lists[path])
-            if place not in places and turn.text is not None and turn.text != instruction
-        ]
-        if left:
-            name = min(places.values(), key=lambda name: name not in PAIRED)
-            raise DataError(
-                f"{at}: `{path}` has {len(lists[path])} turns, and the columns leave out {listed(left, 4)}."
-                f" {_instead(name, path)}"
-            )
-
-
-def _paths(selector: object) -> tuple[str, ...]:
-    """The columns and paths that a selector reads."""
-    if isinstance(selector, Template):
-        return tuple(column for _, column in selector.pieces() if column is not None)
-    column = selector.column if isinstance(selector, Part | Mapped) else selector
-    return (column,) if isinstance(column, str) else ()
-
-
-def _instead(name: str, path: str) -> str:
-    column = name if name in PAIRED else "messages"
-    return f"Name the conversation: `{column}: {path}`"
-
-
-def _position(row: Row, selector: str, number: int, at: str) -> tuple[str, int, list[Turn]] | None:
-    """The message list that a path goes into by position, the position, and the list's turns."""
-    if "." not in selector or (isinstance(row, Mapping) and selector in row):
-        return None
-    parts = selector.split(".")
-    for length in range(1, len(parts) - 1):
-        if not re.fullmatch(r"-?\d+", parts[length]):
-            continue
-        path = ".".join(parts[:length])
-        value = pick(row, path, number, at)
-        keys = next((pair for pair in KEYS if pair[1] == parts[length + 1]), None)
-        if keys is None or not holds_mappings(value) or not all(keys[0] in one for one in value):
-            return None
-        place = int(parts[length])
-        if not -len(value) <= place < len(value):
-            return None  # reading it says so
-        how = _known(path)
-        return path, place % len(value), [turn_of(one, how, at) for one in value]
-    return None
 
 
 def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -> str:

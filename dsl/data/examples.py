@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dsl.data.conversations import Dialogue, asked_in_turn, check_question, dialogue
+from dsl.data.files import placed
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example, Message
 from dsl.data.references import selector_of
@@ -31,7 +32,7 @@ class Reader:
     language: Language
     limit: int | None
     where: str
-    """The place of the rows, for errors."""
+    """The place of the rows, for errors about those that are of no file."""
     turn: int | None = None
     """From 1, picks one of several questions that are asked in turn."""
     told: Told = field(default_factory=dict[str, list[str]])
@@ -50,15 +51,17 @@ class Reader:
         """The limit is reached."""
         return self.limit is not None and self.n_taken >= self.limit
 
-    def read(self, row: Row, number: int) -> Example | None:
-        """Return the example of a row, whose number is from 1; None where it is of another language or asks
-        nothing.
+    def read(self, row: Row, number: int, at: str) -> Example | None:
+        """Return the example of a row; None where it is of another language or asks nothing.
+
+        Args:
+            number: The row's, from 1.
+            at: The row's place, for errors.
 
         Raises:
             DataError: the row lacks a named column, or holds something else than text there.
         """
         columns, language, told = self.columns, self.language, self.told
-        at = f"{self.where}: row {number}"
         if columns.language is not None:
             found = language_at(row, columns.language, number, at)
             self.languages[found] += 1
@@ -106,10 +109,10 @@ class Reader:
 
 def examples(rows: Iterable[Row], reader: Reader) -> Iterator[Example]:
     """Rows as examples. Raises as `Reader.read` and, at the end, as `Reader.finish`."""
-    for number, row in enumerate(rows, 1):
+    for number, at, row in placed(rows, reader.where):
         if reader.is_full:
             return
-        if (example := reader.read(row, number)) is not None:
+        if (example := reader.read(row, number, at)) is not None:
             yield example
     reader.finish()
 

@@ -15,20 +15,56 @@ from dsl.messages import listed
 from dsl.values import Scalar, as_written
 
 
-def read_file(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
+class FileRows(Iterator[Row]):
     """The rows of a source, in order: mappings, or lists where the file names no columns.
 
     With `where`, `counted` gets the numbers of rows `read` and `kept`.
 
-    Raises:
+    Raises, where it is iterated:
         DataError: a file is missing, cut off, or not in its format, with its line; or `where` names a column
             that a row lacks, or keeps no row.
     """
-    rows = (row for path in paths_of(source) for row in _rows(source, path))
-    return filtered_rows(rows, source.where, source.path, counted)
+
+    def __init__(self, source: FileSource, counted: Counter[str] | None = None) -> None:
+        self._file, self._kept = source.path, source.at.removeprefix(source.path)
+        self._number = 0
+        self._rows = self._read(source, Filter(source.where, counted))
+
+    def __next__(self) -> Row:
+        row = next(self._rows)
+        self._number += 1
+        return row
+
+    @property
+    def at(self) -> str:
+        """The file of the row that came last, and its number there, for errors."""
+        return f"{self._file}{self._kept}: row {self._number}"
+
+    def _read(self, source: FileSource, filtered: "Filter") -> Iterator[Row]:
+        for path in paths_of(source):
+            self._file, self._number = str(path), 0
+            yield from filtered.rows(_rows(source, path), str(path))
+        filtered.check(source.path)
 
 
-def read_planned(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
+def read_file(source: FileSource, counted: Counter[str] | None = None) -> FileRows:
+    """The rows of a source, as `FileRows` says."""
+    return FileRows(source, counted)
+
+
+def placed(rows: Iterable[Row], where: str) -> Iterator[tuple[int, str, Row]]:
+    """Return each row behind its number, from 1, and its place for errors: of several files, that in its own.
+
+    Args:
+        where: The place of rows that are of no file.
+    """
+    if isinstance(rows, FileRows):
+        yield from ((number, rows.at, row) for number, row in enumerate(rows, 1))
+    else:
+        yield from ((number, f"{where}: row {number}", row) for number, row in enumerate(rows, 1))
+
+
+def read_planned(source: FileSource, counted: Counter[str] | None = None) -> FileRows:
     """The rows of a source whose digest the plan has filled in.
 
     Raises:
@@ -67,29 +103,45 @@ def _rows(source: FileSource, path: Path) -> Iterator[Row]:
 def filtered_rows(
     rows: Iterable[Row], where: Where, at: str, counted: Counter[str] | None = None
 ) -> Iterator[Row]:
+    """The rows that `where` keeps of rows from one place, as `Filter` says."""
+    filtered = Filter(where, counted)
+    yield from filtered.rows(rows, at)
+    filtered.check(at)
+
+
+class Filter:
     """The rows that hold one of the wanted values in every column of `where`; all of them without one.
 
     A text, in the file or wanted, is compared as it is written, so `7` and `"7"` are the text in a CSV file
     and the number in a JSON file.
-
-    Raises:
-        DataError: a row lacks such a column, or no row is kept; the message says what the column holds.
     """
-    if not where:
-        yield from rows
-        return
-    counted = Counter() if counted is None else counted
-    others: dict[str, Counter[str]] = {column: Counter() for column in where}
-    for number, row in enumerate(rows, 1):
-        counted["read"] += 1
-        held = {column: pick(row, column, number, f"{at}: row {number}") for column in where}
-        if missed := [column for column, value in held.items() if not _is_wanted(value, where[column])]:
-            others[missed[0]][str(held[missed[0]]) if isinstance(row, Mapping) else ""] += 1
-            continue
-        counted["kept"] += 1
-        yield row
-    if counted["read"] and not counted["kept"]:
-        raise DataError(f"{at}: `where` keeps none of {counted['read']} rows{_held(others)}")
+
+    def __init__(self, where: Where, counted: Counter[str] | None = None) -> None:
+        """`counted` gets the numbers of rows `read` and `kept`, where there is something to keep by."""
+        self._where = where
+        self._counted = Counter[str]() if counted is None else counted
+        self._others: dict[str, Counter[str]] = {column: Counter() for column in where}
+
+    def rows(self, rows: Iterable[Row], at: str) -> Iterator[Row]:
+        """Yield those that are kept. Raises DataError for a row that lacks such a column."""
+        if not self._where:
+            yield from rows
+            return
+        for number, row in enumerate(rows, 1):
+            self._counted["read"] += 1
+            held = {column: pick(row, column, number, f"{at}: row {number}") for column in self._where}
+            missed = [column for column, value in held.items() if not _is_wanted(value, self._where[column])]
+            if missed:
+                self._others[missed[0]][str(held[missed[0]]) if isinstance(row, Mapping) else ""] += 1
+                continue
+            self._counted["kept"] += 1
+            yield row
+
+    def check(self, at: str) -> None:
+        """Raise DataError where rows were read and none was kept, with what the columns hold."""
+        if self._counted["read"] and not self._counted["kept"]:
+            n = self._counted["read"]
+            raise DataError(f"{at}: `where` keeps none of {n} rows{_held(self._others)}")
 
 
 def _held(others: Mapping[str, Counter[str]]) -> str:

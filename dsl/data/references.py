@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from dsl.data.files import placed
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example
 from dsl.data.selectors import text_at
@@ -29,9 +30,8 @@ def references(rows: Iterable[Row], columns: References, turn: int | None, where
     """
     found: dict[str, str] = {}
     selector = selector_of(columns.reference, turn)
-    for number, row in enumerate(rows if selector is not None else (), 1):
+    for number, at, row in placed(rows if selector is not None else (), where):
         assert selector is not None
-        at = f"{where}: row {number}"
         item, text = text_at(row, columns.item, number, at) or "", text_at(row, selector, number, at)
         if text is None:
             continue

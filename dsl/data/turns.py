@@ -42,6 +42,9 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
 _TELLING = frozenset((*CALLS, *WEIGHTS))
+PICTURES = ("images", "image", "videos", "video", "audio", "audios")
+_UNREAD = frozenset((*PICTURES, "reasoning_content", "reasoning", "thinking", "thoughts", "attachments"))
+"""Keys of a message that hold what is said or shown beside its text."""
 _DICT_ALONE = {dict}
 
 
@@ -58,8 +61,11 @@ class Unusable(Exception):
     """A row to leave out, with the reason."""
 
 
-def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, a path of a tree of replies, or a transcript."""
+def turns_of(value: Any, how: Conversation, name: str, at: str, unread: set[str]) -> list[Turn]:
+    """The turns of a message list, a message, a path of a tree of replies, or a transcript.
+
+    `unread` gets the keys of messages that hold more than is read.
+    """
     if how.transcript is not None:
         if not isinstance(value, str):
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
@@ -80,6 +86,9 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
+        for one in value:
+            if not _UNREAD.isdisjoint(one):
+                unread.update(key for key in one if key in _UNREAD and one[key] and key != how.content)
         if is_tree and len(found) > 1 and found[-1].role == "user":
             del found[-1]  # nobody has answered it
     if found[0:1] == [Turn("system", None)]:
@@ -107,7 +116,7 @@ def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
     for role, content in _pairs(how):
         if role not in message or content not in message:
             continue
-        read = Turn(_role(message[role], how, at), _text(message[content], how, at))
+        read = Turn(role_of(message[role], how, at), _text(message[content], how, at))
         if turn is None:
             turn, keys = read, (role, content)
         elif read != turn:
@@ -177,7 +186,7 @@ def _no_plain_text(content: object, how: Conversation, at: str) -> object:
     return content
 
 
-def _role(name: object, how: Conversation, at: str) -> ChatRole:
+def role_of(name: object, how: Conversation, at: str) -> ChatRole:
     found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
     if found is None:
         known = ", ".join([*how.roles, *ROLES])
@@ -190,7 +199,7 @@ def _role(name: object, how: Conversation, at: str) -> ChatRole:
 
 def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:
     """The turns of one text, each behind the mark of its role."""
-    roles: dict[str, ChatRole] = {mark: _role(role, how, at) for role, mark in marks.items()}
+    roles: dict[str, ChatRole] = {mark: role_of(role, how, at) for role, mark in marks.items()}
     longest_first = sorted(roles, key=len, reverse=True)
     begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
     if begin.strip() or not pieces:

@@ -9,20 +9,28 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.data.language_codes import bcp_47
+from dsl.data.normalise import normalise
 from dsl.data.records import Example
 from dsl.data.selectors import language_in_file, language_selector, name_of
 from dsl.data.source import Columns
 from dsl.methods.parts import Dataset
 from dsl.values import Language, Name
 
+LARGE_SHARE = 0.1
+"""Share of the texts of two languages from which on equal ones are told."""
+
 
 def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows]) -> Iterator[Fault]:
-    """Check that no two languages have the same rows, each of which would count as a language of its own."""
+    """Check that no two languages have the same rows, each of which would count as a language of its own.
+
+    Two with a large share of the same texts are told: some may not be translated.
+    """
 
     @cache
-    def texts(language: Language) -> frozenset[str]:
+    def texts(language: Language) -> Mapping[str, str]:
         return _texts(read[language])
 
+    shared: list[str] = []
     for one, other in combinations(read, 2):
         if data.columns.language is None and read[one].source == read[other].source:
             yield Fault(
@@ -31,23 +39,31 @@ def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows])
                 " `{language}` into the path, name the column `language`, or name the languages that they"
                 f' are in, as `languages: ["{one}"]`',
             )
-        elif texts(one) and texts(one) == texts(other):
+            return
+        same = [item for text, item in texts(one).items() if text in texts(other)]
+        n = min(len(texts(one)), len(texts(other)))
+        if same and len(same) == n:
             yield Fault(
                 ("data", name, "rows"),
                 f"`{one}` and `{other}` have the same texts, so one of the two is not what it is called",
             )
-        else:
-            continue
-        return
+            return
+        if same and len(same) >= LARGE_SHARE * n:
+            shared.append(f"`{one}` and `{other}` {len(same)} of {n} ({first_ten(same)})")
+    if shared:
+        why = f"the same texts in two languages, so that they are of one of the two: {first_ten(shared)}"
+        yield Fault(("data", name, "rows"), f"{why}. Translate them, or leave their items out", "warning")
 
 
-def _texts(read: ReadRows) -> frozenset[str]:
-    """Questions with the turns before them, or what was preferred, where there is a letter in them."""
-    texts = frozenset(
-        "\n".join([*(turn.content for turn in row.turns), row.instruction or row.chosen or ""])
+def _texts(read: ReadRows) -> Mapping[str, str]:
+    """Questions with the turns before them, or what was preferred, where there is a word in them -> item."""
+    texts = {
+        "\n".join(
+            map(normalise, [*(turn.content for turn in row.turns), row.instruction or row.chosen or ""])
+        ): (row.item)
         for row in read.rows or ()
-    )
-    return texts if any(map(str.isalpha, "".join(texts))) else frozenset()
+    }
+    return {text: item for text, item in texts.items() if any(map(str.isalpha, text))}
 
 
 def language_column_faults(

@@ -1,7 +1,8 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their questions in every language everywhere. A question
-behind others is the same only with these; one that is found by itself is told.
+Items are compared by id within one data set, and by their questions in every language everywhere; sets of
+other languages whose ids agree are told. A question behind others is the same only with these; one that is
+found by itself is told.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
@@ -18,10 +19,15 @@ from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.checks.prompts import prompt_file, prompt_text
 from dsl.data.normalise import N_FIRST, asked_in, beginning, normalise, questions, written_questions
+from dsl.data.questions_within import Wanted, between_labels
 from dsl.data.records import Example
+from dsl.data.source import RowNumber, Selector
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
+
+NEARLY_ALL = 0.9
+"""Share of items whose ids two sets have in common, from which on one may be a translation of the other."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +44,42 @@ class _Learnt:
     """Questions of training rows, in no order.
 
     They are found by how they begin, and normalised where an asked one begins so: of all rows hardly any.
+    An asked question by itself is found within a longer one, too: behind a label, or as lines of its own.
     """
 
-    def __init__(self, rows: Iterable[Example]) -> None:
+    def __init__(self, rows: Iterable[Example], wanted: Wanted) -> None:
         self._rows: dict[str, list[Example]] = {}
         self._texts: dict[str, frozenset[str]] = {}
+        self._within = set[str]()
         for row in rows:
             for text in written_questions(row):
                 self._rows.setdefault(beginning(text), []).append(row)
+                self._within.update(wanted.within(text))
 
     def __contains__(self, text: object) -> bool:
         """Test whether a row has this normalised question, or these, each on a line."""
+        if text in self._within:
+            return True
         begins = str(text).partition("\n")[0][:N_FIRST]
         if begins not in self._texts:
             self._texts[begins] = frozenset[str]().union(*map(questions, self._rows.get(begins, ())))
         return text in self._texts[begins]
+
+
+class _LearntSets:
+    """Questions of the rows of data sets, those of each read once."""
+
+    def __init__(self, context: Context, wanted: Wanted) -> None:
+        self._context, self._wanted = context, wanted
+        self._known: dict[tuple[Name, Language], _Learnt] = {}
+
+    def of(self, trained: Mapping[Name, Iterable[Language]]) -> list[_Learnt]:
+        """Return the questions of data sets in these languages."""
+        places = [(dataset, language) for dataset, languages in trained.items() for language in languages]
+        for place in places:
+            if place not in self._known:
+                self._known[place] = _Learnt(_rows(self._context, *place), self._wanted)
+        return [self._known[place] for place in places]
 
 
 def overlap_faults(context: Context) -> Iterator[Fault]:
@@ -61,13 +88,14 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
     With `allow_overlap: true` of the evaluated data set they are a note, which the report shows.
     """
     asked = {name: _asked(context, name) for name in context.needs.asked}
-    learnt: dict[tuple[Name, Language], _Learnt] = {}
+    wanted = Wanted({text for items in asked.values() for said in items.values() for text in said.whole})
+    learnt = _LearntSets(context, wanted)
     queries = cache(_queries)  # most methods show the same texts
     for name in context.needs.prompts:
         method = context.experiment.methods[name]
         for dataset, languages in _trained_on(context, name, method).items():
             rows = {language: _rows(context, dataset, language) for language in languages}
-            texts = _learnt(context, {dataset: languages}, learnt)
+            texts = learnt.of({dataset: languages})
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
             is_chosen_on = getattr(method, "validation", None) == dataset
@@ -75,6 +103,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
                 f"the rows of `{dataset}` that `{name}` is {'validated' if is_chosen_on else 'trained'} on"
             )
             yield from _faults(context, asked, name, where, texts, known)
+            yield from _translations(context, name, dataset, rows, where)
         yield from _validation_faults(context, name, method, learnt)
         if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", [shown], {})
@@ -103,7 +132,7 @@ def _faults(
         if parts:
             has = "have a question of their conversation by itself among"
             n = f"{len(parts)} of {len(items)} items of `{name}` {has} {where}: {first_ten(parts)}"
-            yield Fault(("methods", method), n, "note" if allowed else "warning", on="key")
+            yield _on(method, n, allowed, "")
 
 
 def _has_any(texts: Sequence[Container[str]], wanted: Iterable[str]) -> bool:
@@ -111,7 +140,7 @@ def _has_any(texts: Sequence[Container[str]], wanted: Iterable[str]) -> bool:
 
 
 def _validation_faults(
-    context: Context, name: Name, method: MethodBase, learnt: dict[tuple[Name, Language], _Learnt]
+    context: Context, name: Name, method: MethodBase, learnt: _LearntSets
 ) -> Iterator[Fault]:
     """Refuse validation rows that are trained on, too, by the method or by the policy that it starts from.
 
@@ -124,9 +153,7 @@ def _validation_faults(
         below = context.experiment.methods.get(policy)
         if isinstance(below, TuningMethod):
             used = _trained_on(context, policy, below)
-            seen[policy] = _learnt(
-                context, {one: of for one, of in used.items() if one != below.validation}, learnt
-            )
+            seen[policy] = learnt.of({one: of for one, of in used.items() if one != below.validation})
     if not isinstance(method.validation, str):
         for policy, texts in seen.items():
             yield from _seen_by_policy(context, name, policy, texts)
@@ -135,7 +162,7 @@ def _validation_faults(
     if not trained:
         why = f"`{method.validation}` is what it is trained on. Hold rows of it out: `{{rows: 0.1}}`"
         yield Fault(("methods", name, "validation"), why)
-    seen = {name: _learnt(context, trained, learnt), **seen}
+    seen = {name: learnt.of(trained), **seen}
     for language in _trained_on(context, name, method).get(method.validation, ()):
         rows = _rows(context, method.validation, language)
         for who, texts in seen.items():
@@ -164,23 +191,54 @@ def _seen_by_policy(context: Context, name: Name, policy: Name, texts: Sequence[
             )
 
 
-def _learnt(
-    context: Context,
-    trained: Mapping[Name, tuple[Language, ...]],
-    known: dict[tuple[Name, Language], _Learnt],
-) -> list[_Learnt]:
-    """Questions of the rows of data sets; each set's are kept in `known`."""
-    places = [(dataset, language) for dataset, languages in trained.items() for language in languages]
-    for place in places:
-        if place not in known:
-            known[place] = _Learnt(_rows(context, *place))
-    return [known[place] for place in places]
-
-
 def _is_same(context: Context, asked: Name, other: Name) -> bool:
     """Test whether an id means the same question in both: their rows and ids come from one place."""
     one, two = context.experiment.data[asked], context.experiment.data[other]
     return one.parallel and one.rows == two.rows and one.columns.item == two.columns.item
+
+
+def _translations(
+    context: Context, method: Name, dataset: Name, rows: Mapping[Language, Sequence[Example]], where: str
+) -> Iterator[Fault]:
+    """Warn of an asked set whose ids are those of a set that is learnt in other languages: translations.
+
+    In a language that both have, their texts tell.
+    """
+    other = context.experiment.data[dataset]
+    for name, languages in context.needs.asked.items():
+        asked = context.experiment.data[name]
+        has_ids = all(one.parallel and _names_ids(one.columns.item) for one in (asked, other))
+        if not has_ids or _is_same(context, name, dataset):
+            continue
+        items = {row.item for language in languages for row in _rows(context, name, language)}
+        ids = {row.item for language, found in rows.items() if language not in languages for row in found}
+        ids -= {row.item for language in languages for row in rows.get(language, ())}
+        same = sorted(items & ids)
+        # numbers that count rows are those of many a set
+        n_like = max(len(items), len(ids)) if all(map(str.isdecimal, same)) else len(items)
+        if not same or len(same) < NEARLY_ALL * n_like:
+            continue
+        told = (
+            f"{len(same)} of {len(items)} items of `{name}` have the ids of rows in other languages among"
+            f" {where}: {first_ten(same)}"
+        )
+        way = (
+            ". If these are translations, take them out of one of the two, or write `allow_overlap: true`"
+            f" under `data.{name}`, and the report says so. If they are other questions, write `parallel:"
+            f" false` under `data.{dataset}`: its ids then pair with no others"
+        )
+        yield _on(method, told, asked.allow_overlap, way)
+
+
+def _on(method: Name, told: str, is_allowed: bool, way: str) -> Fault:
+    """A note on a method where overlap is allowed, else a warning with what to do."""
+    if is_allowed:
+        return Fault(("methods", method), told, "note", on="key")
+    return Fault(("methods", method), told + way, "warning", on="key")
+
+
+def _names_ids(item: Selector | None) -> bool:
+    return item is not None and not isinstance(item, RowNumber)
 
 
 def _asked(context: Context, name: Name) -> dict[str, _Asked]:
@@ -191,6 +249,8 @@ def _asked(context: Context, name: Name) -> dict[str, _Asked]:
             *before, last = asked_in(row)
             if last:
                 found[row.item].whole.add("\n".join([*before, last]))
+            if last and not before and (inner := between_labels(row.instruction)):
+                found[row.item].whole.add(normalise(inner))
             if before:
                 found[row.item].parts.update(one for one in (*before, last) if one)
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsl.data.examples import Reader, Told
-from dsl.data.files import is_here, read_file
+from dsl.data.files import is_here, placed, read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example
@@ -113,10 +113,10 @@ class _Reading:
         """No more rows are wanted."""
         return self.error is not None or self.readers[0].is_full
 
-    def read(self, row: Row, number: int) -> None:
+    def read(self, row: Row, number: int, at: str) -> None:
         try:
             for reader, found in zip(self.readers, self.found, strict=True):
-                if (example := reader.read(row, number)) is not None:
+                if (example := reader.read(row, number, at)) is not None:
                     found.append(example)
         except DataError as error:
             self.error = error
@@ -134,9 +134,9 @@ def _read_file(source: FileSource, places: Mapping[_Place, Dataset]) -> dict[_Pl
     readings = {place: _Reading(source, data, place[1]) for place, data in places.items()}
     left = list(readings.values())
     try:
-        for number, row in enumerate(read_file(source), 1):
+        for number, at, row in placed(read_file(source), source.at):
             for reading in left:
-                reading.read(row, number)
+                reading.read(row, number, at)
             if any(reading.is_over for reading in left):
                 left = [reading for reading in left if not reading.is_over]
                 if not left:
@@ -159,9 +159,10 @@ def _with_references(
     given = references_of(data, fingerprints, folder, language)
     if given is not None and isinstance(given.source, FileSource) and is_here(given.source):
         file, is_whole = given.source, data.limit is None
-        rows = list(read_file(file))
         read = [
-            tuple(with_references(of_turn, references(rows, given, turn, file.at), file.at, is_whole))
+            tuple(
+                with_references(of_turn, references(read_file(file), given, turn, file.at), file.at, is_whole)
+            )
             for of_turn, turn in zip(read, turns, strict=True)
         ]
     first, *others = read

@@ -9,6 +9,7 @@ from dsl.checks.fault import Fault
 from dsl.data.normalise import composed, in_context
 from dsl.data.records import Example
 from dsl.data.source import Columns
+from dsl.messages import Path
 from dsl.values import Language, Name
 
 TEXTS = ("instruction", "response", "chosen", "rejected")
@@ -80,6 +81,30 @@ def row_faults(
     if equal := [row.item for row in rows if _is_equal(row)]:
         why = found.rows("with equal answers in `chosen` and `rejected`, of which nothing is learnt", equal)
         yield Fault((*at, "rejected"), why, "warning")
+    yield from _pairs_again(rows, found, (*at, "chosen"))
+
+
+def _pairs_again(rows: Sequence[Example], found: "_Found", at: Path) -> Iterator[Fault]:
+    """Tell pairs of one question that stand twice, or once more with the answers exchanged."""
+    seen: dict[tuple[str, ...], str] = {}
+    twice: list[tuple[str, str]] = []
+    exchanged: list[tuple[str, str]] = []
+    for row in rows:
+        if not (row.chosen and row.rejected) or row.chosen == row.rejected:
+            continue
+        asked = (*(turn.content for turn in row.turns), row.instruction)
+        if (again := seen.setdefault((*asked, row.chosen, row.rejected), row.item)) != row.item:
+            twice.append((again, row.item))
+        elif (other := seen.get((*asked, row.rejected, row.chosen))) is not None:
+            exchanged.append((other, row.item))
+    for which, pairs in (
+        ("with the pair of another row, which counts twice in the loss", twice),
+        ("with the pair of another row, the better and the worse answer exchanged", exchanged),
+    ):
+        if pairs:
+            why = found.rows(which, [item for _, item in pairs])
+            same = first_ten(" = ".join(pair) for pair in pairs)
+            yield Fault(at, f"{why}. Keep one of {same}", "warning")
 
 
 class _Found(NamedTuple):

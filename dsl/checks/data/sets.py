@@ -6,6 +6,7 @@ from dsl.checks.context import Context
 from dsl.checks.data.across_languages import content_faults, language_column_faults, pairing_faults
 from dsl.checks.data.overlap import overlap_faults
 from dsl.checks.data.read import ReadRows
+from dsl.checks.data.role_orders import role_order_faults
 from dsl.checks.data.rows import first_ten, row_faults
 from dsl.checks.fault import Fault
 from dsl.data.rows import Rows
@@ -43,6 +44,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
         yield from _enough(context, name, {language: len(found) for language, found in rows.items()})
         if data.parallel:
             yield from pairing_faults(name, data, asked, {one: rows[one] for one in asked if one in rows})
+    yield from role_order_faults(context)
     yield from overlap_faults(context)
 
 

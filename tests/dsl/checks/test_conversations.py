@@ -111,3 +111,35 @@ def test_unpaired_preferences_are_refused_and_the_refusal_says_what_can_learn_fr
         load(spec(tmp_path, rows, columns, methods=methods))
     assert "a kto method has no such setting. It takes `pairs`, of `chosen` and" in str(caught.value)
     assert "`sft` can learn those whose label is true" in str(caught.value)
+
+
+URIAL = {"icl": {"method": "icl", "num_fewshot": 0}}
+
+
+@pytest.mark.parametrize(
+    ("roles", "before"),
+    [
+        (["user", "user"], "user"),
+        (["assistant", "user"], "assistant"),
+        (["user", "assistant", "assistant", "user"], "user, assistant, assistant"),
+    ],
+)
+def test_conversations_that_do_not_ask_and_answer_in_turn_are_told_with_a_count(
+    roles: list[str], before: str, tmp_path: Path
+) -> None:
+    odd = [{"role": role, "content": f"text {n}"} for n, role in enumerate(roles)]
+    rows = [{"m": odd}, {"m": messages("a", "b", "c")}]
+    why = (
+        "in `en` 1 of 2 rows of `d` do not ask and answer in turn: 1. Before the last question of 1 the turns"
+        f" are {before}."
+    )
+    (found,) = warnings(spec(tmp_path, rows, {"messages": "m"}))
+    assert found == f"{why} Many chat templates refuse such"
+    assert f"methods.icl: {why} A text prompt" in refused(
+        spec(tmp_path, rows, {"messages": "m"}, methods=URIAL)
+    )
+    fenced = {"sft": {"method": "sft", "train": "d", "prompt": "fenced"}}
+    rows = [{"m": [*odd, {"role": "assistant", "content": "b"}]}]
+    hub = {"m": {"base": {"hub": "a/b", "revision": "1"}}}
+    path = spec(tmp_path, rows, {"messages": "m"}, methods=fenced, models=hub)
+    assert "methods.sft: in `en` 1 of 1 rows of `d` do not ask and answer in turn" in refused(path)

@@ -215,6 +215,30 @@ def test_two_languages_with_the_same_texts_in_two_files_are_refused(tmp_path: Pa
     )
 
 
+def test_two_languages_with_the_same_texts_in_another_writing_are_refused(tmp_path: Path) -> None:
+    again = [{"id": "1", "q": "Name a tree. "}, {"id": "2", "q": "Name a BIRD\u200b!"}]
+    files = {"q_en.jsonl": QUESTIONS, "q_fr.jsonl": again}
+    (found,) = errors(tmp_path, files, languages=["en", "fr"], data={"d": data(parallel=False)})
+    assert "`en` and `fr` have the same texts" in found
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(1, True), (0, False)])
+def test_a_large_share_of_the_same_texts_in_two_languages_is_told(
+    n: int, is_told: bool, tmp_path: Path
+) -> None:
+    sums = [{"id": f"s{k}", "q": f"{k} + {k}"} for k in range(5)]
+    french = [*FRENCH[n:], *QUESTIONS[:n]]
+    french = [{"id": row["id"], "q": row["q"].lower()} for row in french]
+    files = {"q_en.jsonl": [*QUESTIONS, *sums], "q_fr.jsonl": [*french, *sums]}
+    told = (
+        "data.d.rows: the same texts in two languages, so that they are of one of the two: `en` and `fr` 1 of"
+        " 2 (q1). Translate them, or leave their items out"
+    )
+    assert warnings(tmp_path, files, languages=["en", "fr"], data={"d": data()}) == (
+        [told] if is_told else []
+    )
+
+
 def test_sums_without_a_word_are_the_same_in_all_languages(tmp_path: Path) -> None:
     sums = [{"id": str(n), "q": f"{n} + {n} = ?"} for n in range(3)]
     files = {"q_en.jsonl": sums, "q_fr.jsonl": [dict(row, note=1) for row in sums]}
@@ -703,3 +727,15 @@ def test_worked_examples_drawn_from_the_asked_set_are_no_overlap(tmp_path: Path)
     methods = {"drawn": {"method": "icl", "demonstrations": {"from": "d"}}}
     sets = {"d": data("q.jsonl", columns={"response": "r"})}
     assert warnings(tmp_path, {"q.jsonl": rows}, data=sets, methods=methods) == []
+
+
+def test_pairs_that_stand_twice_or_with_their_answers_exchanged_are_told_with_a_count() -> None:
+    said = [("a", "b"), ("b", "a"), ("a", "b"), ("c", "d")]
+    rows = [
+        Example(item=f"p{n}", language="en", instruction="Hm?", chosen=one, rejected=other)
+        for n, (one, other) in enumerate(said, 1)
+    ]
+    columns = Columns(item="id", instruction="q", chosen="c", rejected="r")
+    twice, exchanged = (fault.message for fault in row_faults("d", "en", rows, columns))
+    assert "twice in the loss: 1 of 4 (p3). Keep one of p1 = p3" in twice
+    assert "answer exchanged: 1 of 4 (p2). Keep one of p1 = p2" in exchanged

@@ -470,3 +470,18 @@ def test_a_reference_may_be_in_some_rows_alone_and_is_refused_where_it_is_in_non
         read(*rows, instruction="q", reference="refrence")
     with pytest.raises(DataError, match="row 2: `reference` holds a list, not text"):
         read(*rows, instruction="q", reference="reference")
+
+
+def test_what_stands_beside_the_text_of_messages_is_counted_as_left_out() -> None:
+    thought = {"role": "assistant", "content": "Lima.", "reasoning_content": "Peru …", "thinking": ""}
+    shown = {"role": "user", "content": "Of Peru?", "images": ["a.png"]}
+    told: Told = {}
+    read({"m": [*said("u: Hi?"), thought]}, {"m": [shown, *said("a: Lima.")]}, told=told, messages="m")
+    left = "which is neither asked nor learnt: text alone is"
+    assert told == {
+        f"with `reasoning_content` in a message, {left}": ["1"],
+        f"with `images` in a message, {left}": ["2"],
+    }
+    told = {}
+    read({"q": "What is this?", "image": "a.png"}, {"q": "What?", "image": None}, told=told, instruction="q")
+    assert told == {"with something in `image`, which no model is shown: text alone is asked": ["1"]}

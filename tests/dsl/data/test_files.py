@@ -224,3 +224,36 @@ def test_further_columns_are_text_and_what_is_more_than_text_is_json() -> None:
         "text": "plain",
         "nothing": "",
     }
+
+
+def of_folder(folder: Path, *files: list[dict[str, Any]], **changes: Any) -> FileSource:
+    """Several JSONL files as one source: a.jsonl, b.jsonl …"""
+    names = [folder / f"{letter}.jsonl" for letter in "abc"[: len(files)]]
+    for name, rows in zip(names, files, strict=True):
+        write(name, "jsonl", rows)
+    listed = [{"path": str(name), "sha256": "0" * 64} for name in names]
+    whole = {"path": str(folder), "sha256": "0" * 64, "format": "jsonl", "files": listed, **changes}
+    return FileSource.model_validate(whole)
+
+
+def test_of_several_files_an_error_names_the_file_and_the_row_in_it(tmp_path: Path) -> None:
+    good, bad = {"id": 1, "text": "a", "answer": "b", "keep": 1}, {"id": 2, "text": {"x": 1}, "keep": 1}
+    reader = Reader(COLUMNS, "en", None, "rows")
+    with pytest.raises(DataError, match=r"b\.jsonl: row 2: `text` holds a mapping"):
+        list(examples(read_file(of_folder(tmp_path, [good, good], [good, bad])), reader))
+    kept = of_folder(tmp_path, [good], [{"keep": 2}, good, bad], where={"keep": (1,)})
+    with pytest.raises(
+        DataError, match=r"b\.jsonl \(rows that `where: \{keep\}` keeps\): row 2: `text` holds"
+    ):
+        list(examples(read_file(kept), reader))
+    with pytest.raises(DataError, match=r"b\.jsonl: row 2: no column `keep`"):
+        list(read_file(of_folder(tmp_path, [good, good], [good, {"id": 3}], where={"keep": (1,)})))
+    with pytest.raises(DataError, match=r"`where` keeps none of 3 rows: `keep` holds `1`"):
+        list(read_file(of_folder(tmp_path, [good], [good, good], where={"keep": (7,)})))
+
+
+def test_rows_of_several_files_are_numbered_over_all_of_them(tmp_path: Path) -> None:
+    rows = [{"text": "a", "answer": "b"}, {"text": "c", "answer": "d"}]
+    numbered = Reader(COLUMNS.model_copy(update={"item": None}), "en", None, "rows")
+    found = examples(read_file(of_folder(tmp_path, rows, rows)), numbered)
+    assert [one.item for one in found] == ["1", "2", "3", "4"]
