@@ -155,8 +155,8 @@ def _read_rows(warehouse: Path, experiment: str, *, with_adapters: bool) -> tupl
             f"select spec_file from experiments where experiment = {study}"
         ).fetchall()
         spec, lock = written_of(connection, experiment)
-        with tempfile.TemporaryDirectory() as folder:
-            ours = our_sql(Path(folder)) if is_bundled else {"schema.sql": schema_sql(connection).encode()}
+        with scratch_folder() as folder:
+            ours = our_sql(folder) if is_bundled else {"schema.sql": schema_sql(connection).encode()}
         files["schema.sql"] = ours["schema.sql"]
         tables = fetch(
             connection,

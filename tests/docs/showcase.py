@@ -22,11 +22,11 @@ import duckdb
 
 from warehouse.charts.contrast_by_language_and_size import chart
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.query import fetch
 from warehouse.report.pictures import as_svg
 from warehouse.report.reading import read_from
 from warehouse.report.study import StudyRows
 from warehouse.report.summary import summary
+from warehouse.statements import fetch
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "docs" / "showcase.zip"
