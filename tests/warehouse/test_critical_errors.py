@@ -78,21 +78,21 @@ def test_errors_the_rest_and_both_together_stand_beside_the_plain_mean(maker: St
     )
 
 
-def test_answers_that_a_detector_did_not_look_at_are_in_the_plain_mean_and_counted(
+def test_answers_that_no_detector_looked_at_are_in_the_plain_mean_and_counted(
     maker: StoreMaker, ask: Ask
 ) -> None:
     maker.cell(
         scores={
-            "code": {"1": 1.0, "5": 1.0},
-            "loop": {"1": 0.0, "2": 1.0, "5": 1.0},
-            "contains": {"1": 1.0, "2": 0.0, "3": 1.0, "4": "?", "5": 0.0},
+            "code": {"1": 1.0},
+            "loop": {"1": 0.0, "2": 1.0},
+            "contains": {"1": 1.0, "2": 0.0, "3": 1.0, "4": "?"},
         }
     )
     maker.study()
     (row,) = ask("from score_beside_critical_errors")
-    assert row["detectors"] == ["code", "loop"]
-    assert (row["p_critical"], row["n_judged"], row["n_unjudged"]) == (0.5, 2, 3)
-    assert (row["mean_score"], row["n"], row["n_unscored"]) == (0.5, 4, 1)
+    assert (row["detectors"], row["n_partly_judged"]) == (["code", "loop"], 1)
+    assert (row["p_critical"], row["n_judged"], row["n_unjudged"]) == (0.5, 2, 2)
+    assert (row["mean_score"], row["n"], row["n_unscored"]) == (pytest.approx(2 / 3), 3, 1)
     assert (
         row["mean_of_rest"],
         row["n_of_rest"],
@@ -148,36 +148,20 @@ def test_seeds_are_averaged_within_their_item(maker: StoreMaker, ask: Ask) -> No
     assert (row["mean_with_errors_as_worst"], row["mean_score"], row["n"]) == (0.25, 0.5, 2)
 
 
-def test_an_answer_that_a_detector_could_not_score_is_not_free_of_its_error(
-    maker: StoreMaker, ask: Ask
-) -> None:
-    maker.cell(
-        scores={
-            "language": {"1": 0.0, "2": 0.0, "3": 1.0, "4": "too short", "5": "too short", "6": "no answer"},
-            "loop": {"1": 1.0, "2": 0.0, "3": 1.0, "4": 1.0, "5": 1.0, "6": "no answer"},
-            "empty": {"1": 1.0, "2": 1.0, "3": 1.0, "4": 1.0, "5": 1.0, "6": 0.0},
-            "contains": {"1": 1.0, "2": 1.0, "3": 1.0, "4": 1.0, "5": 0.0, "6": 0.0},
-        }
-    )
-    maker.study()
-    (row,) = ask("from score_beside_critical_errors")
-    # 1, 2 and 6 have an error and 3 has none; of 4 and 5 nobody knows
-    assert (row["p_critical"], row["n_judged"], row["n_unjudged"]) == (0.75, 4, 2)
-    assert (row["mean_of_rest"], row["n_of_rest"], row["n_unscored_of_rest"]) == (1.0, 1, 0)
-    assert (row["mean_with_errors_as_worst"], row["n_with_errors_as_worst"]) == (0.25, 4)
-    assert (row["mean_score"], row["n"]) == (pytest.approx(4 / 6), 6)
-
-
-def test_where_nothing_was_found_and_nothing_could_be_scored_there_is_no_share(
-    maker: StoreMaker, ask: Ask
-) -> None:
+def test_a_detector_that_abstains_leaves_the_word_to_the_others(maker: StoreMaker, ask: Ask) -> None:
     maker.cell("both", scores={"language": {"1": "too short"}, "loop": {"1": 1.0}, "contains": {"1": 1.0}})
     maker.cell("one", scores={"language": {"1": "too short"}, "contains": {"1": 1.0}})
     maker.study()
-    for row in ask("from score_beside_critical_errors"):
-        assert (row["p_critical"], row["n_judged"], row["n_unjudged"]) == (None, 0, 1)
-        assert (row["mean_of_rest"], row["mean_with_errors_as_worst"]) == (None, None)
-        assert (row["p_critical_low"], row["mean_score"]) == (None, 1.0)
+    both, one = ask("from score_beside_critical_errors order by method")
+    assert (both["n_partly_judged"], one["n_partly_judged"]) == (1, 0)
+    assert (both["p_critical"], both["n_judged"], both["n_unjudged"], both["mean_of_rest"]) == (
+        0.0,
+        1,
+        0,
+        1.0,
+    )
+    assert (one["p_critical"], one["n_judged"], one["n_unjudged"], one["mean_of_rest"]) == (None, 0, 1, None)
+    assert (one["p_critical_low"], one["mean_with_errors_as_worst"], one["mean_score"]) == (None, None, 1.0)
 
 
 def test_cuts_and_refusals_are_no_critical_errors_here_and_detectors_no_measures(

@@ -231,7 +231,7 @@ def test_a_study_of_one_language_without_contrasts_or_scores_has_a_first_screen_
 
 def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: StudyRows) -> None:
     view = "score_beside_critical_errors"
-    unjudged = {"p_critical": None, "n_judged": 0, "n_unjudged": 6}
+    unjudged = {"p_critical": None, "n_judged": 0, "n_partly_judged": 0, "n_unjudged": 6}
     rows = [row | unjudged if row["method"] == "sft" else row for row in study.views[view]]
     drawn = overview(replace(study, views={**study.views, view: rows}))
     assert drawn is not None
@@ -239,7 +239,7 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
     sft, urial = heats["sft"], heats["urial"]
     assert sft is not None
-    assert (sft.share, sft.shown, sft.told) == (None, "–", "with a critical error: 6 not known")
+    assert (sft.share, sft.shown, sft.told) == (None, "–", "with a critical error: 6 not judged")
     assert urial is not None
     assert "% of " in urial.shown
 

@@ -29,7 +29,7 @@ class Overview:
     n: int | None
     """Number of items behind each mean; None where it is not the same everywhere."""
     is_partly_judged: bool
-    """True where of some answers it is not known whether they have a critical error."""
+    """True where some answers were not judged by every detector of critical errors."""
 
     @property
     def is_narrow(self) -> bool:
@@ -65,18 +65,25 @@ def overview(study: StudyRows) -> Overview | None:
         baseline,
         any(heat.is_marked for heat in heats.values()),
         first["n"] if counts == {(first["n"], None)} else None,
-        any(row["n_unjudged"] for row in widest.values()),
+        any(row["n_partly_judged"] or row["n_unjudged"] for row in widest.values()),
     )
 
 
 def _heat(row: Row, is_marked: bool) -> Heat:
-    """The share of answers with a critical error, of those of which that is known."""
+    """The share of answers in which a critical error was found: at least so many have one, where some were
+    not judged by every detector."""
     link = answers_link({**row, "measure": None})
-    unknown = f", {row['n_unjudged']} not known" if row["n_unjudged"] else ""
+    partly, unknown = row["n_partly_judged"], row["n_unjudged"]
+    lacking = [
+        *([f"{partly} more not judged by every detector"] if partly else []),
+        *([f"{unknown} by none"] if unknown and partly else [f"{unknown} not judged"] if unknown else []),
+    ]
     if row["p_critical"] is None:
-        return Heat(None, "–", f"with a critical error: {unknown.removeprefix(', ')}", link)
-    shown = f"{percent(row['p_critical'])} of {row['n_judged']}"
-    return Heat(row["p_critical"], shown, f"with a critical error: {shown}{unknown}", link, is_marked)
+        return Heat(None, "–", f"with a critical error: {unknown} not judged", link)
+    shown = f"{'≥' if partly else ''}{percent(row['p_critical'])} of {row['n_judged']}"
+    return Heat(
+        row["p_critical"], shown, ", ".join([f"with a critical error: {shown}", *lacking]), link, is_marked
+    )
 
 
 def _baseline(study: StudyRows) -> str | None:

@@ -62,7 +62,9 @@ def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
         *tables.aside(tables.estimate("mean_score", "all scores [95% interval]")),
         *COUNTS,
         *tables.aside(
-            tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")
+            tables.count("n_partly_judged", "not judged for every error"),
+            tables.count("n_unjudged", "not judged for errors"),
+            tables.text("detectors", "errors looked for"),
         ),
     )
     rows = study.in_order(study.order.sort(study.of_interest(study.views[view])))

@@ -7,11 +7,10 @@
 -- Critical are the faults that leave nothing worth scoring: loop, language, code, empty, prompt_echo, as far
 -- as the study has judges for them (`detectors`). A cut is made by the study's own length limit, and to
 -- refuse may be right: `truncated` and `refusal` are counted in `critical_errors_by_cell` only. An answer has
--- a critical error where one detector found one, and none where all that its cell was asked for judged it and
--- none did. Of the others it is not known, since a detector could not judge them or did not look at them:
--- these `n_unjudged` answers enter none of the four figures but the plain mean. One detector is enough to
--- know of an error and all are needed to know of none: `p_critical` is too high where many answers are
--- unjudged.
+-- a critical error where one detector found one, and none where no detector did and at least one could judge
+-- it; `n_unjudged` answers no detector judged, and they enter none of the four figures but the plain mean.
+-- `n_partly_judged` items have an answer in which none was found and that not every detector could judge: the
+-- share is at least `p_critical`, and as much larger as errors hide in these.
 -- Where the contrast `stopped_by` decided how many items were asked, there is no interval and no test.
 select *
 from scores_beside_errors

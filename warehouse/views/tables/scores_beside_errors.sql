@@ -27,12 +27,9 @@ found as (
         verdicts.cell_id,
         verdicts.item,
         bit_or(critical.bit) as detectors,
-        -- Detectors score 0 where the fault is there. Without one found, each that has no score, or did not
-        -- look at the answer, leaves open whether it has an error.
-        case
-            when bool_or(verdicts.score = 0) then 1
-            when count(verdicts.score) = looked_at.n_detectors then 0
-        end as has_error
+        -- Detectors score 0 where the fault is there.
+        max(1 - verdicts.score) as has_error,
+        count(verdicts.score) < looked_at.n_detectors and not bool_or(verdicts.score = 0) as is_partly_judged
     from verdicts
     join critical using (judge_kind)
     join looked_at using (experiment, cell_id)
@@ -61,6 +58,7 @@ scored as (
         verdicts.turn,
         found.detectors,
         found.has_error,
+        found.is_partly_judged,
         verdicts.scale_low as worst,
         verdicts.scale_high as best,
         verdicts.score,
@@ -78,7 +76,9 @@ scored as (
 
 quantities as (
     select
-        * exclude (turn, detectors, has_error, worst, best, score, score_of_rest, score_with_errors)
+        * exclude (
+            turn, detectors, has_error, is_partly_judged, worst, best, score, score_of_rest, score_with_errors
+        )
         replace (item_turn(item, turn) as item),
         item as cluster,
         unnest([
@@ -102,7 +102,10 @@ looked_for as (
         bit_or(detectors) as detectors,
         min(worst) as worst,
         max(best) as best,
-        count(*) filter (where has_error = 0 and score is null) as n_unscored_of_rest
+        count(*) filter (where has_error = 0 and score is null) as n_unscored_of_rest,
+        count(distinct item_turn(item, turn)) filter (
+            where has_error = 0 and is_partly_judged
+        ) as n_partly_judged
     from scored
     group by all
 ),
@@ -139,6 +142,7 @@ means as (
         detectors,
         worst,
         n_unscored_of_rest,
+        n_partly_judged,
         any_value(found) filter (where quantity = 'critical') as erring,
         any_value(found) filter (where quantity = 'rest') as rest,
         any_value(found) filter (where quantity = 'with_errors') as with_errors,
@@ -169,6 +173,7 @@ select
     erring.high as p_critical_high,
     erring.n as n_judged,
     erring.n_unscored as n_unjudged,
+    n_partly_judged,
     rest.mean as mean_of_rest,
     rest.standard_error as error_of_rest,
     rest.low as rest_low,
