@@ -105,7 +105,8 @@ def test_the_counts_of_what_it_found_are_those_of_the_declared_comparisons() -> 
 
 def test_the_difference_that_would_be_missed_is_the_report_s() -> None:
     (said,) = re.findall(r"A true difference below about (\d+) points on `correct` would be\n", PAGE)
-    assert f"below about {said} points on `correct` would be missed" in PAGE.partition("\n> The other")[2]
+    quoted = " ".join(line.removeprefix("> ") for line in PAGE.splitlines() if line.startswith("> "))
+    assert f"below about {said} points on `correct` would be missed" in quoted
 
 
 def test_the_numbers_of_items_are_set_beside_what_a_plan_says_of_them(tmp_path: Path) -> None:
