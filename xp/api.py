@@ -134,10 +134,12 @@ class Study:
             check=check,
             bucket=bucket,
         )
+        experiment = planned.diff.plan.study.experiment
+        applied = replace(applied, notes=(*applied.notes, *_served_notes(self.store, experiment)))
         if not report:
             return applied
         try:
-            (page,) = OpenStore(warehouse_of(self.store)).report(planned.diff.plan.study.experiment)
+            (page,) = OpenStore(warehouse_of(self.store)).report(experiment)
             return replace(applied, report=page)
         except WarehouseError as error:
             return replace(applied, notes=(*applied.notes, f"The report was not written: {error}"))
@@ -158,6 +160,18 @@ class Study:
         opened = OpenStore(warehouse_of(self.store))
         note = unlike_applied(self.spec, self.store, self.overrides)
         return opened.report(experiment_name(self.spec, self.overrides), out, format, note)[0]
+
+
+def _served_notes(store: Path, experiment: str) -> tuple[str, ...]:
+    """Say which models answered that were not asked for; nothing where the warehouse cannot be read now."""
+    from warehouse.connect import connect
+    from warehouse.served_models import served_models
+
+    try:
+        with connect(warehouse_of(store), read_only=True) as connection:
+            return served_models(connection, experiment).notes
+    except WarehouseError:
+        return ()
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,11 +1,13 @@
 """A study whose model, or whose judge, is served by a real HTTP server that answers, or misbehaves, as a test
 says."""
 
+import html
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pytest
@@ -15,6 +17,7 @@ from runners.store.faults import MARKER, MOST
 from runners.store.step_io import read_rows, rewrite_rows
 from runners.store.store import Store
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
+from xp import load
 from xp.apply import apply
 from xp.attempts import Applied
 from xp.studies import diff_for
@@ -340,3 +343,35 @@ def _generate(spec: Path) -> str:
     return next(
         s for s in diff_for(spec, None, None, spec.parent / "store").plan.steps if s.startswith("generate-")
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            ["tiny", "org/tiny"],
+            "Several models answered: `tiny` was answered by `org/tiny`, `tiny` within one step.",
+        ),
+        (
+            ["some-other-model"],
+            "Another model answered than was asked: `tiny` was asked for, and `some-other-model` answered",
+        ),
+        (["tiny:latest"], ""),
+    ],
+)
+def test_a_server_that_names_another_model_is_told_of_by_apply_and_report(
+    names: list[str], says: str, tmp_path: Path
+) -> None:
+    def answer(asked: Asked) -> Said:
+        body = cast("dict[str, Any]", completion("six").body)
+        return Said({**body, "model": names[int(BAD in asked.prompt) % len(names)]})
+
+    with serving(answer) as server:
+        spec = write_study(tmp_path, server)
+        applied = load(spec, store=tmp_path / "store").apply(in_process=True)
+    told = [note for note in applied.notes if "answered" in note]
+    assert len(told) == bool(says)
+    assert all(note.startswith(says) for note in told)
+    assert applied.report is not None
+    page = html.unescape(re.sub("<[^>]+>", "", applied.report.read_text("utf-8"))).replace("`", "")
+    assert (says.replace("`", "") in page) if says else ("answered than was asked" not in page)

@@ -7,6 +7,7 @@ from statistics import median
 from dsl.messages import one_line
 from warehouse.charts.theme import Rows, number
 from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
+from warehouse.served_models import ServedModels
 
 FEW_ITEMS = 100
 """Below this many items the width of the intervals is spoken of."""
@@ -24,9 +25,9 @@ class Caveat:
 
     weight: int
     """The heaviest is the main caveat. 6: a judge that is worse than chance. 5: so few items, or so
-    much unscored, that most is open. 4: an answer that rests on opinions which nothing confirms. 3: few
-    items; an opinion beside checks that is worse than chance. 2: the like, smaller. 1: what always has
-    to be said."""
+    much unscored, that most is open. 4: an answer that rests on opinions which nothing confirms, or on
+    another model than was asked. 3: few items; an opinion beside checks that is worse than chance. 2: the
+    like, smaller. 1: what always has to be said."""
     headline: str
     """In one line."""
     said: str = ""
@@ -49,6 +50,7 @@ def caveats(
     diverged: Rows = (),
     split: Rows = (),
     plans: Rows = (),
+    served: ServedModels | None = None,
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
 
@@ -65,6 +67,7 @@ def caveats(
         diverged: rows of trainings whose loss was no longer finite at some step.
         split: steps of trainings that ran out of memory and went on with smaller batches.
         plans: counts of all that was applied on the study's data sets and judges.
+        served: what servers say of the models that answered.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [
@@ -75,6 +78,7 @@ def caveats(
         _one_run([*tested, *scores]),
         _own_items(own_items),
         _mixed(mixed),
+        _served(served),
         _mended(mended),
         _diverged(diverged),
         _split(split),
@@ -179,6 +183,14 @@ def _mixed(mixed: Rows) -> Caveat | None:
         headline,
         f"{headline} {'; '.join(said)}. `reuse: same_fingerprint` makes again what other code made.",
     )
+
+
+def _served(served: ServedModels | None) -> Caveat | None:
+    """Answers of servers that name another model than they were asked for, or now one and now another."""
+    if served is None or not served.notes:
+        return None
+    headline = f"{'Another model' if served.others else 'More than one model'} answered than was asked."
+    return Caveat(4 if served.others else 2, headline, " ".join(served.notes))
 
 
 def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:

@@ -13,6 +13,7 @@ from warehouse.errors import duckdb_errors
 from warehouse.report.answer_rows import answers, facets
 from warehouse.report.browser import pick_items
 from warehouse.report.study import StudyRows
+from warehouse.served_models import served_models
 from warehouse.statistics.power import spreads
 
 VIEWS = (
@@ -122,6 +123,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
         facets=facets(connection, experiment),
         n_completions=sum(row["n"] for row in counts),
         spreads=tuple(spread for spread in spreads(connection) if spread.experiment == experiment),
+        served=served_models(connection, experiment),
     )
 
 

@@ -1,11 +1,12 @@
 """Rows of one study as values: their order, the roles of judges, the steps behind a figure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from warehouse.charts.theme import Order, Row, Rows, place
 from warehouse.report.wording import Wording, glosses
+from warehouse.served_models import ServedModels
 from warehouse.statistics.power import Spread
 
 
@@ -34,6 +35,7 @@ class StudyRows:
     """Number of answers in all."""
     spreads: tuple[Spread, ...]
     """Variation of the differences of each contrast."""
+    served: ServedModels = field(default_factory=ServedModels)
 
     @cached_property
     def order(self) -> Order:

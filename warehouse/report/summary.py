@@ -78,6 +78,7 @@ def summary(study: StudyRows) -> Summary:
         [row for row in study.views["training_curve"] if row["diverged_at_step"] is not None],
         [step for step in study.steps if step["facts"].get("n_out_of_memory")],
         study.views["plans_by_judge"],
+        study.served,
     )
     said = _answer(study, contrasts, scores)
     return Summary(
