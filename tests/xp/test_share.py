@@ -344,4 +344,9 @@ def test_a_plan_counts_the_steps_to_run_that_a_bucket_holds(
     monkeypatch.setenv("XP_SHARE", "memory://")
     result = CliRunner().invoke(app, ["plan", str(spec), "--store", str(tmp_path / "other")])
     assert "memory:// holds 5 of the 6 steps to run: those are fetched." in result.output
+    assert "budget" not in result.output
+    result = CliRunner().invoke(
+        app, ["plan", str(spec), "--set", "budget.tokens=1000", "--store", str(tmp_path / "other")]
+    )
+    assert "The budget is this store's: each store that shares the bucket may spend as much" in result.output
     assert not (tmp_path / "other").exists()

@@ -250,12 +250,15 @@ def apply(
 
 def _planned_as_text(planned: "Planned", share: str | None) -> str:
     from xp.api import bucket_of
-    from xp.render.results import in_bucket_as_text
+    from xp.render.results import BUDGET_OF_A_STORE, in_bucket_as_text
 
     bucket, text = bucket_of(share), planned.as_text(terminal_width())
     if bucket is None or not planned.todo:
         return text
-    return f"{text}\n{in_bucket_as_text(bucket.address, planned.in_bucket(bucket), planned.todo)}"
+    lines = [text, in_bucket_as_text(bucket.address, planned.in_bucket(bucket), planned.todo)]
+    if planned.budget:
+        lines.append(BUDGET_OF_A_STORE)
+    return "\n".join(lines)
 
 
 def _saved(path: Path, is_changed: bool) -> "PublishedPlan | None":

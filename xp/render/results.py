@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.verify_bundle import VerifiedBundle
 
 
+BUDGET_OF_A_STORE = "The budget is this store's: each store that shares the bucket may spend as much again."
+
+
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """Summary of an apply, with every failure and where its log is."""
     if not diff.todo and not applied.n_done and not applied.n_shared:
