@@ -112,10 +112,7 @@ class Rounds:
                     f" {(finished.stdout + finished.stderr)[-500:]}"
                 )
             faults += [f"{name} differs" for name, rows in tables(store).items() if rows != undisturbed[name]]
-            faults += [
-                f"left: {path.name}"
-                for path in (*store.glob("steps/*.tmp"), *store.glob("runs/*.begun"), *store.glob("*.new"))
-            ]
+            faults += [f"left: {name}" for name in left_beside(spec, store)]
             if todo := diff_for(spec, None, None, store).todo:
                 faults.append(f"still to do: {', '.join(todo)}")
         except (subprocess.TimeoutExpired, duckdb.Error) as error:
@@ -132,6 +129,14 @@ class Rounds:
             process.communicate()
             return [f"an apply whose worker was killed did not end within {self._seconds:g} s"]
         return ["a traceback in a killed apply: " + (out + err)[-500:]] if "Traceback" in out + err else []
+
+
+def left_beside(spec: Path, store: Path) -> list[str]:
+    """Name what killed commands left in a store and beside its spec (`killed.yaml.lock.tmp`) that those after
+    them have not taken up."""
+    patterns = ("steps/*.tmp", "runs/*.begun", "*.new", "*.tmp", "experiments/**/*.tmp")
+    in_store = [path for pattern in patterns for path in store.glob(pattern)]
+    return sorted(path.name for path in (*in_store, *spec.parent.glob("*.tmp")))
 
 
 def tables(store: Path) -> dict[str, list[Any]]:

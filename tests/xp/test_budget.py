@@ -20,6 +20,7 @@ from dsl.steps.steps import GenerateStep
 from runners.store import spending
 from runners.store.spending_ledger import Ledger
 from runners.store.store import Store
+from tests.fixtures.tiny_study import TINY
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp import test_apply_served as served_study
 from tests.xp import test_training_killed as trained_study
@@ -171,6 +172,26 @@ def test_reused_rows_cost_no_device_time_and_need_none(tmp_path: Path, monkeypat
         change(spec, decoding={"max_new_tokens": 17, "temperature": 0.5})
         assert len(applied_to(spec)[0].stopped) == 1
         assert len(server.asked) == N_ITEMS
+
+
+def test_device_hours_of_generation_here_are_overrun_by_a_batch_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(spending, "_SECONDS_BETWEEN_ENTRIES", 0.0)
+    spec = served_study.write_study(tmp_path, "", model={"path": str(TINY), "batch_size": 2})
+    change(spec, budget={"device_hours": 1e-9})
+    first, text = applied_to(spec)
+    assert (first.n_failed, len(first.stopped)) == (0, 1)
+    assert "device-hours is spent" in text
+    (kept,) = tmp_path.glob("store/steps/generate-*.tmp/completions.jsonl")
+    begun = kept.read_text("utf-8").splitlines()
+    assert 1 <= len(begun) <= 2
+    change(spec, budget={"device_hours": 1.0})
+    last, _ = applied_to(spec)
+    assert (last.n_failed, last.stopped) == (0, ())
+    (whole,) = tmp_path.glob("store/steps/generate-*/completions.jsonl")
+    assert whole.read_text("utf-8").splitlines()[: len(begun)] == begun
+    assert len(whole.read_text("utf-8").splitlines()) == N_ITEMS
 
 
 def test_a_budget_is_no_part_of_any_id_and_a_store_without_one_has_no_ledger(tmp_path: Path):

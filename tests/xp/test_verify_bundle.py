@@ -133,6 +133,21 @@ def test_what_does_not_follow_from_the_rows_is_found_with_its_file_and_line(
     assert (said.exit_code, f"{len(faults)} faults." in said.output) == (1, True)
 
 
+@pytest.mark.parametrize(("off", "is_close"), [(1e-13, True), (1e-11, False)])
+def test_numbers_of_another_build_are_equal_to_1e_12(
+    bundle: Path, tmp_path: Path, off: float, is_close: bool
+) -> None:
+    name = "tables/score_by_method_language.csv"
+    number = re.search(rb"0\.\d{6,}", files_of(bundle)[name])
+    assert number is not None
+    nearly = repr(float(number[0]) + off).encode()
+    changed = {name: lambda text: text.replace(number[0], nearly, 1)}
+    found = verify_bundle(repacked(bundle, tmp_path / "changed.zip", changed))
+    assert found.close == ((name,) if is_close else ())
+    assert [fault.partition(" ")[0] for fault in found.faults] == ([] if is_close else [name])
+    assert found.n_equal == len(VIEWS) + len(computed_tables())
+
+
 def test_sql_spec_and_lock_that_are_not_those_of_code_and_rows_are_found(
     bundle: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from dsl.data import code_fingerprint
 from dsl.errors import ArgumentError
+from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import plan_of
 from xp.api import Study
 from xp.apply import apply
@@ -277,3 +278,32 @@ def test_cosmetic_edits_and_moved_files_leave_every_step_as_it_is(
     assert {*after.steps} == {*before.steps}
     names = {*yaml.safe_load(text)["methods"]}
     assert {cell.method for cell in after.study.cells} == names, "labels follow"
+
+
+def test_a_moved_prompt_file_rubric_and_model_folder_make_nothing_again(tmp_path: Path) -> None:
+    spec = write(tmp_path / "study")
+    rubric = {
+        "aspects": {"help": {"question": "Does it help?", "levels": [f"level {n}" for n in range(1, 6)]}}
+    }
+    study = yaml.safe_load(SPEC)
+    study["models"]["tiny"] = {"base": {"path": "tiny"}}
+    study["judges"]["opinion"] = {
+        "judge": "rubric",
+        "rubric": {"file": "rubric.yaml"},
+        "model": {"path": "tiny"},
+    }
+    spec.write_text(yaml.safe_dump(study), "utf-8")
+    (spec.parent / "rubric.yaml").write_text(yaml.safe_dump(rubric), "utf-8")
+    shutil.copytree(TINY, spec.parent / "tiny")
+    before = plan_of(spec)
+    assert {type(step).__name__ for step in before.steps.values()} >= {"GenerateStep", "JudgeStep"}
+
+    (tmp_path / "else where").mkdir()
+    for name in ("prompt_en.yaml", "prompt_fr.yaml", "rubric.yaml", "tiny"):
+        (spec.parent / name).rename(tmp_path / "else where" / f"moved_{name}")
+    study["methods"]["zero"]["prompt"]["file"] = "../else where/moved_prompt_{language}.yaml"
+    study["judges"]["opinion"]["rubric"]["file"] = "../else where/moved_rubric.yaml"
+    for model in (study["models"]["tiny"]["base"], study["judges"]["opinion"]["model"]):
+        model["path"] = "../else where/moved_tiny"
+    spec.write_text(yaml.safe_dump(study), "utf-8")
+    assert {*plan_of(spec).steps} == {*before.steps}
