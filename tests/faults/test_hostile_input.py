@@ -374,6 +374,23 @@ def test_a_folder_in_the_place_of_a_model_runs_nothing_when_it_is_planned(name: 
     check(write_study(tmp_path, models={"m": {"base": {"path": "model"}, "parameters": 1}}))
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("half a safetensors", "model.safetensors"), ("a pickle", "pytorch_model.bin")]
+)
+def test_an_apply_names_the_weights_that_cannot_be_loaded_before_anything_runs(
+    name: str, file: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(LINE)
+    (tmp_path / "model").mkdir()
+    for each, content in MODELS[name].items():
+        (tmp_path / "model" / each).write_bytes(content)
+    spec = write_study(tmp_path, models={"m": {"base": {"path": "model"}, "parameters": 1}})
+    found = CliRunner().invoke(app, ["apply", str(spec), "--yes", "--store", str(tmp_path / "store")])
+    assert (found.exit_code, type(found.exception)) == (2, SystemExit), found.output
+    assert f"model/{file}: " in found.output
+    assert not (tmp_path / "store" / "steps").exists()
+
+
 # ---------------------------------------------------------------- the environment
 
 

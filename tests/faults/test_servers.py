@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.servers import meet, serving
+from tests.faults.servers import KEY, meet_here, serving
 
 EXPECTED = {
     "slow": ("hang", "one", "error"),
@@ -36,8 +36,10 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_a_misbehaving_server_leaves_no_traceback_nothing_silent_and_nothing_stuck(
-    kind: str, port: int, tmp_path: Path
+    kind: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault, way, verdict = EXPECTED[kind]
-    met = meet(tmp_path / f"0-{way}", port, fault, way)
+    monkeypatch.setenv("XP_FAULT_KEY", KEY)
+    monkeypatch.setattr("runners.http.client._INITIAL_BACKOFF", 0.0)
+    met = meet_here(tmp_path / f"0-{way}", port, fault, way)
     assert met.verdict == verdict, met
