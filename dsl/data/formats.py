@@ -58,7 +58,7 @@ def rows_of_file(
         DataError: the file is missing, cut off, or not in its format; the message names the line.
     """
     try:
-        with open_regular(path) as file, _decompressed(file) as content:
+        with open_regular(path) as file, _decompressed(_checked(path, file)) as content:
             if format == "json":
                 rows = _json(path, content.read(), field)
             elif format == "jsonl":
@@ -85,6 +85,20 @@ def _decompressed(file: io.BufferedReader) -> IO[bytes]:
     if begins == b"\x28\xb5\x2f\xfd":
         arrow: Any = importlib.import_module("pyarrow")  # Any: it has no types
         return io.BytesIO(arrow.CompressedInputStream(file, "zstd").read())
+    return file
+
+
+def _checked(path: Path, file: io.BufferedReader) -> io.BufferedReader:
+    """Return the file. Raises DataError for one that stands in another's place."""
+    begins = file.peek(64)[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begins.startswith(b"version https://git-lfs.github.com/"):
+        raise DataError(
+            f"{path}: a pointer of Git LFS, not the file. Fetch that: `git lfs pull`, in its repository"
+        )
+    if begins.startswith((b"<!doctype html", b"<html")):
+        raise DataError(
+            f"{path}: a web page, not data. Save the file itself, from the link that downloads it"
+        )
     return file
 
 
@@ -117,7 +131,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         doubled = sorted({key for key in keys if keys.count(key) > 1})
         which = f"the key `{doubled[0]}` stands" if are_column_names(keys) else "a key stands"
-        raise _DoubledKey(f"{which} twice in one object, with two values. Leave one of them")
+        raise _DoubledKey(f"{which} twice in one object. Take one of them out")
     return made
 
 
@@ -165,12 +179,35 @@ def _json(path: Path, content: bytes, field: str | None) -> Iterator[Row]:
 def _wrapped(whole: Any) -> str:
     if not isinstance(whole, dict):
         return kind_of(whole)
+    inside = list(cast("dict[str, Any]", whole).values())
+    if how := _other_orientation(inside):
+        return f'{how}. Save it as a list of rows; pandas does by `to_json(path, orient="records")`'
     keys = [str(key) for key in cast("dict[str, Any]", whole)]
     named = f" with the keys {listed(keys, most=10)}" if are_column_names(keys) else ""
     return (
         f"a mapping{named}. Name the key that the rows lie under, as `field: data`, or `format: jsonl` where"
         " each line is a row"
     )
+
+
+_SAVE = "Save it as a list of rows"
+
+
+def _other_orientation(inside: list[Any]) -> str | None:
+    """Say how a mapping of these values holds a table, by columns or by rows, and what to do."""
+    if inside and all(isinstance(one, list) for one in inside) and all(inside):
+        lists = cast("list[list[Any]]", inside)
+        is_table = len({len(one) for one in lists}) == 1 and not any(
+            isinstance(value, dict) for one in lists for value in one[:1]
+        )
+        return f"a mapping of columns, each a list. {_SAVE}" if is_table else None
+    if inside and all(isinstance(one, dict) for one in inside) and all(inside):
+        keys = [[str(key) for key in one] for one in cast("list[dict[str, Any]]", inside)]
+        if all(keys[0] == one for one in keys) and all(key.isdecimal() for key in keys[0]):
+            return f"a mapping of columns, each by the numbers of the rows. {_SAVE}"
+        if len(keys) > 1 and set[str].intersection(*map(set, keys)):
+            return f"a mapping of rows, whose ids are its keys. {_SAVE}, each with its id"
+    return None
 
 
 def _holds_lines(text: str) -> bool:

@@ -59,6 +59,13 @@ class Rows(Value):
                 raise ValueError(unquoted_braces(f"{{{name}}}").removesuffix("."))
         return cast("Any", path)
 
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _is_a_character(cls, delimiter: Any) -> Any:
+        if delimiter in ("\\t", "tab", "TAB"):
+            raise ValueError('a tab is written in double quotes: `delimiter: "\\t"`')
+        return delimiter
+
     @field_validator("where", mode="before")
     @classmethod
     def _listed(cls, where: Any) -> Any:

@@ -260,10 +260,14 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             return mapping[part]
         keys = [str(key) for key in mapping]
         others = (
-            f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
+            f"there are: {', '.join(map(_as_it_is, keys[:20]))}"
+            if are_column_names(keys)
+            else "its columns have other names"
         )
         dotted = re.sub(r"\[(\d*)\]", lambda found: f".{found[1] or '*'}", selector)
         hint = "" if dotted == selector else f". Write `{dotted}` for a path into a list"
+        if spaced := next((key for key in keys if key != part and key.strip() == part.strip()), None):
+            hint = f". A name keeps its spaces: write it as {json.dumps(spaced, ensure_ascii=False)}"
         if re.search(r"\{.+\}", selector):
             hint = (
                 f". A text of several columns is `{{template: {json.dumps(selector, ensure_ascii=False)}}}`"
@@ -286,6 +290,11 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
     raise DataError(
         f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`{_if_file(selector)}"
     )
+
+
+def _as_it_is(name: str) -> str:
+    """Return a name, in ticks where it begins or ends with a space."""
+    return name if name == name.strip() else f"`{name}`"
 
 
 def _if_file(selector: str) -> str:

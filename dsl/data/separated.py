@@ -95,8 +95,18 @@ def _records(path: str, text: str, delimiter: str, quoting: Quoting) -> Iterator
                 yield number, [value.replace(lone, "\r") for value in row] if lone else row
             number = rows.line_num + 1
     except csv.Error as error:
-        why = "a quote is opened and not closed" if "unexpected end" in str(error) else str(error)
-        raise DataError(f"{path}:{number}: {why}") from error
+        raise DataError(f"{path}:{number}: {_quoted_wrong(str(error), text, number)}") from error
+
+
+def _quoted_wrong(error: str, text: str, number: int) -> str:
+    """Say what is wrong with the quotes of a row that begins at a line, and what to do."""
+    if "expected after" not in error:
+        return "a quote is opened and not closed" if "unexpected end" in error else error
+    remedy = 'Double quotes inside of a quoted value, as `"He said ""hi"""`'
+    line = text.split("\n")[number - 1]
+    if '\\"' in line:
+        return f"quotes inside of a value stand behind a backslash, which is text in such a file. {remedy}"
+    return f"text behind a quote that closes a value. {remedy}; `quoting: none` keeps quotes that are text"
 
 
 def _quoting_of_tabs(path: str, text: str, header: bool) -> Quoting:

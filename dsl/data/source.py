@@ -165,9 +165,10 @@ class Conversation(Value):
     """
 
     column: str | StrictInt
-    """A key or a dotted path that leads to a list of messages, to a transcript, or to a tree: a message with
-    `replies`, of which the conversation of the best-ranked (`rank`, from 0) is read. As `chosen` and
-    `rejected`, a tree is the best and the worst answer to the first question with several ranked ones."""
+    """A key or a dotted path that leads to a list of messages (or to lists under the keys of one), to a
+    transcript, or to a tree: a message with `replies`, of which the conversation of the best-ranked (`rank`,
+    from 0) is read. As `chosen` and `rejected`, a tree is the best and the worst answer to the first question
+    with several ranked ones."""
     role: str | None = None
     """The key of a message's role."""
     content: str | None = None

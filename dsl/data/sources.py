@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -134,7 +135,32 @@ def _files_of_folder(folder: Path, format: Format | None) -> Iterator[Path]:
         )
     if not files:
         raise DataError(f"{folder}: no {format or 'data'} file in this folder; read are {READ}")
+    splits = {found[1]: path for path in files if (found := _split_of(path, folder)) is not None}
+    if len({_SPLITS[split] for split in splits}) > 1:
+        places = [str(path.relative_to(folder)) for path in splits.values()]
+        raise DataError(
+            f"{folder}: files of several splits in one folder: {listed(places, most=3)}. Name those that are"
+            " meant, by a folder, a pattern or a list"
+        )
     yield from files
+
+
+_SPLITS = {
+    name: split
+    for split, names in {
+        "train": "train training",
+        "validation": "validation valid val dev",
+        "test": "test",
+    }.items()
+    for name in names.split()
+}
+"""Split as a folder or a file's name begins with it -> its name."""
+
+
+def _split_of(path: Path, folder: Path) -> re.Match[str] | None:
+    """Find the split that a file below a folder is of, by the begin of a name on its way."""
+    begins = (re.match(rf"({'|'.join(_SPLITS)})(?:[-_.]|$)", part) for part in path.relative_to(folder).parts)
+    return next((found for found in begins if found is not None), None)
 
 
 def _may_hold_rows(path: Path, folder: Path) -> bool:

@@ -71,6 +71,7 @@ def turns_of(value: Any, how: Conversation, name: str, at: str, unread: set[str]
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
         found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
     else:
+        value = _by_columns(value, how, at)
         is_tree = not isinstance(value, list) and isinstance(value, Mapping)
         if is_tree:
             value = path_in(
@@ -104,10 +105,32 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
     """Say what a value is that is no list of messages, and what to write or to save instead."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         return "a list of messages as one text. Save it as a list of mappings"
+    if is_list(value):
+        each = "Save each turn as a mapping, `{role: user, content: …}`"
+        if not holds(value, str):
+            return f"a list whose entries are no mappings. {each}"
+        pair = (
+            f"; or write `instruction: {how.column}.0, response: {how.column}.1`" if len(value) == 2 else ""
+        )
+        return f"a list of texts, of which none says who speaks. {each}{pair}"
     return (
         f"no list of messages. Of a text with marks write `{name}: {{column: {how.column}, transcript:"
         ' {human: "Human:", assistant: "Assistant:"}}`'
     )
+
+
+def _by_columns(value: Any, how: Conversation, at: str) -> Any:
+    """Return messages whose keys hold a list each, as `datasets` keeps a sequence, as a list of messages."""
+    if isinstance(value, list) or not isinstance(value, Mapping):
+        return cast("Any", value)
+    inside = cast("Mapping[str, Any]", value)
+    lists = {key: one for key, one in inside.items() if is_list(one)}
+    if not any(role in lists and content in lists for role, content in _pairs(how)):
+        return inside
+    if len({len(one) for one in lists.values()}) > 1:
+        lengths = ", ".join(f"`{key}` {len(one)}" for key, one in lists.items())
+        raise DataError(f"{at}: the lists in `{how.column}` are of different lengths: {lengths}")
+    return [dict(zip(lists, one, strict=True)) for one in zip(*lists.values(), strict=True)]
 
 
 def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
@@ -187,14 +210,25 @@ def _no_plain_text(content: object, how: Conversation, at: str) -> object:
 
 
 def role_of(name: object, how: Conversation, at: str) -> ChatRole:
+    if isinstance(name, bool):  # of a key as `is_bot`
+        name = str(name) if str(name) in how.roles else str(name).lower()
     found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
     if found is None:
         known = ", ".join([*how.roles, *ROLES])
         raise DataError(
             f"{at}: `{how.column}` has the role `{name}`. Known are {known}. Say what it is:"
-            f" `roles: {{{name}: user}}` (or assistant, system); a tool's turns cannot be read"
+            f" `roles: {{{_as_key(name)}: user}}` (or assistant, system); a tool's turns cannot be read"
         )
     return found
+
+
+def _as_key(name: object) -> str:
+    """Return a role as a YAML key that is read as text."""
+    return (
+        str(name)
+        if re.fullmatch(r"[^\W\d][\w-]*", str(name)) and name not in ("true", "false")
+        else f'"{name}"'
+    )
 
 
 def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:

@@ -1,6 +1,7 @@
 """Checks of the rows of one data set in one language, from a file or from the hub."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -23,8 +24,11 @@ _MARK = re.compile(
 _IN_MARKS = ("<", "[", "#", "Human:", "Assistant:")
 """One of these is in every mark, and a text is soon searched for them."""
 
-_WRITTEN_LIST = re.compile(r"""\s*\[\s*(["']).*\1\s*\]\s*""", re.DOTALL)
-"""Several texts as JSON or Python write them."""
+_WRITTEN_LIST = re.compile(
+    r"""\s*(?:\[\s*(["']).*\1\s*\]|\(\s*(["']).*\2\s*,?\s*\)|\{\s*(["'])\w+\3\s*:\s*(?:array\()?\[.*\})\s*""",
+    re.DOTALL,
+)
+"""Several texts, or a mapping of lists, as JSON or Python write them."""
 
 
 def row_faults(
@@ -52,7 +56,7 @@ def row_faults(
         )
         yield Fault((*at, "item"), why, "warning")
     named = [one for one in TEXTS if getattr(columns, one) is not None or any(getattr(r, one) for r in rows)]
-    empty = [row.item for row in rows if not row.instruction.strip()]
+    empty = [row.item for row in rows if not _says(row.instruction)]
     if empty and "instruction" in named:
         why = f"in `{language}` these items have an empty instruction: {first_ten(empty)}"
         yield Fault((*at, "instruction"), why)
@@ -61,7 +65,7 @@ def row_faults(
         same = first_ten(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
     for column in (one for one in named if one != "instruction"):
-        if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
+        if missing := [row.item for row in rows if not _says(getattr(row, column) or "")]:
             why = found.rows(f"without a text in `{column}`, of which nothing is learnt", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
     if marked := [(row.item, *found_in) for row in rows if (found_in := _mark(row)) is not None]:
@@ -105,6 +109,16 @@ def _pairs_again(rows: Sequence[Example], found: "_Found", at: Path) -> Iterator
             why = found.rows(which, [item for _, item in pairs])
             same = first_ten(" = ".join(pair) for pair in pairs)
             yield Fault(at, f"{why}. Keep one of {same}", "warning")
+
+
+def _says(text: str) -> bool:
+    """Test whether a text has a character that is seen: no space and none of format, as U+200B."""
+    bare = text.strip()
+    return bool(bare) and (bare.isascii() or any(_is_seen(character) for character in bare))
+
+
+def _is_seen(character: str) -> bool:
+    return not character.isspace() and unicodedata.category(character) not in ("Cf", "Cc")
 
 
 class _Found(NamedTuple):

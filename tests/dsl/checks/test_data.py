@@ -739,3 +739,27 @@ def test_pairs_that_stand_twice_or_with_their_answers_exchanged_are_told_with_a_
     twice, exchanged = (fault.message for fault in row_faults("d", "en", rows, columns))
     assert "twice in the loss: 1 of 4 (p3). Keep one of p1 = p3" in twice
     assert "answer exchanged: 1 of 4 (p2). Keep one of p1 = p2" in exchanged
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \n", "\ufeff", "\u2060 \u200d"])
+def test_an_instruction_of_characters_that_nobody_sees_is_empty(text: str, tmp_path: Path) -> None:
+    (found,) = errors(tmp_path, {"q.jsonl": [{"id": "q1", "q": text}, {"id": "q2", "q": "\u200bWhy?"}]})
+    assert found.startswith("data.d.columns.instruction: in `en` these items have an empty instruction: q1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_told"),
+    [
+        ("{'text': ['x'], 'answer_start': [1]}", True),
+        ("{'text': array(['x'], dtype=object)}", True),
+        ("('x', 'y')", True),
+        ("['x' 'y']", True),
+        ('{"name": "x"}', False),
+        ("(x, y)", False),
+        ("f('x')", False),
+    ],
+)
+def test_an_answer_that_is_a_list_or_a_mapping_of_lists_as_text_is_told(answer: str, is_told: bool) -> None:
+    row = Example(item="a", language="en", instruction="Why?", answers=(answer,))
+    found = list(row_faults("d", "en", [row], Columns(item="id", instruction="q", answers="a")))
+    assert [fault.path[-1] for fault in found] == (["answers"] if is_told else [])

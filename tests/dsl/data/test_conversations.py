@@ -485,3 +485,38 @@ def test_what_stands_beside_the_text_of_messages_is_counted_as_left_out() -> Non
     told = {}
     read({"q": "What is this?", "image": "a.png"}, {"q": "What?", "image": None}, told=told, instruction="q")
     assert told == {"with something in `image`, which no model is shown: text alone is asked": ["1"]}
+
+
+def test_lists_under_the_keys_of_messages_are_read_as_messages() -> None:
+    row = {"m": {"role": ["user", "assistant"], "content": ["Of Peru?", "Lima."]}}
+    (example,) = read(row, {"m": None}, messages="m")
+    assert (example.instruction, example.response) == ("Of Peru?", "Lima.")
+    row["m"]["role"].append("user")
+    with pytest.raises(DataError, match="lists in `m` are of different lengths: `role` 3, `content` 2"):
+        read(row, messages="m")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (
+            ["hi", "yo"],
+            "none says who speaks. Save each turn as a mapping.*or write `instruction: m.0, response",
+        ),
+        (["hi", "yo", "so?", "no"], r"none says who speaks. Save each turn as a mapping, `\{[^}]*\}`$"),
+        ([["user", "hi"], ["assistant", "yo"]], "a list whose entries are no mappings. Save each turn as a"),
+        ("Human: hi", "Of a text with marks write"),
+    ],
+)
+def test_what_is_no_list_of_messages_is_refused_with_what_to_save(value: Any, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        read({"m": value}, messages="m")
+
+
+def test_a_role_may_be_true_or_false() -> None:
+    rows = {"m": [{"is_bot": False, "content": "Of Peru?"}, {"is_bot": True, "content": "Lima."}]}
+    named = {"column": "m", "role": "is_bot", "content": "content"}
+    roles = {"false": "user", "true": "assistant"}
+    assert read(rows, messages={**named, "roles": roles})[0].response == "Lima."
+    with pytest.raises(DataError, match=r'roles: \{"false": user\}'):
+        read(rows, messages=named)

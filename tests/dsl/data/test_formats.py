@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.files import read_file
-from dsl.data.formats import format_of
+from dsl.data.formats import format_of, rows_of_file
 from dsl.data.source import FileSource
 from dsl.errors import DataError
 
@@ -405,3 +405,44 @@ def test_values_one_after_another_are_told_the_format_of_lines(tmp_path: Path) -
     assert rows(tmp_path / "a.json", format="jsonl") == [["1", "q"], ["2", "r"]]
     with pytest.raises(DataError, match=r"b\.jsonl:1: not JSON: Extra data"):
         rows(tmp_path / "b.jsonl", '{"id": 1}{"id": 2}\n')
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        (
+            "q.jsonl",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+            "Git LFS.*`git lfs pull`",
+        ),
+        ("q.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS"),
+        ("q.csv", "\n<!DOCTYPE html><html><body>404</body></html>", "a web page, not data"),
+        ("q.json", '{"id": [1, 2], "q": ["a?", "b?"]}', "columns, each a list.*orient=.records"),
+        ("q.json", '{"id": {"0": 1}, "q": {"0": "a?"}}', "columns, each by the numbers of the rows"),
+        (
+            "q.json",
+            '{"q1": {"q": "a?"}, "q2": {"q": "b?"}}',
+            "rows, whose ids are its keys.*each with its id",
+        ),
+        ("q.json", '{"data": [{"q": "a?"}]}', "Name the key that the rows lie under, as `field: data`"),
+        ("q.csv", 'id,q\n1,a\n2,"b" or c?\n', ":3: text behind a quote.*`quoting: none`"),
+        (
+            "q.csv",
+            'id,q\n1,"say \\"hi, you\\" ok?"\n',
+            ":2: quotes inside of a value stand behind a backslash",
+        ),
+        (
+            "q.jsonl",
+            '{"id": 1, "x": {"k": 1, "k": 1}}\n',
+            ":1: the key `k` stands twice in one object. Take one",
+        ),
+    ],
+)
+def test_what_is_no_table_of_rows_is_refused_with_what_to_do(
+    name: str, text: str, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    format = format_of(name)
+    assert format is not None
+    with pytest.raises(DataError, match=why):
+        list(rows_of_file(tmp_path / name, format))

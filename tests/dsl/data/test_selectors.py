@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.records import Example
-from dsl.data.selectors import text_at, texts_at
+from dsl.data.selectors import pick, text_at, texts_at
 from dsl.data.source import Columns, FileSource, LanguageColumn, Template
 from dsl.errors import DataError
 
@@ -261,3 +261,8 @@ def test_a_file_s_name_for_a_column_is_told_what_names_files(row: dict[str, str]
         DataError, match=r"\. A file is named by `rows: \{path: gold\.jsonl\}`; reference answers"
     ):
         text_at(row, "gold.jsonl", 1, "row 1")
+
+
+def test_a_column_whose_name_begins_with_a_space_is_shown_and_named() -> None:
+    with pytest.raises(DataError, match=r'there are: id, ` q`\. A name keeps its spaces: write it as " q"'):
+        pick({"id": 1, " q": "hello"}, "q", 1, "sp.csv: row 1")

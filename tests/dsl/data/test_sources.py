@@ -207,3 +207,32 @@ def test_errors_about_rows_say_that_they_are_counted_among_those_that_where_keep
     assert (hub.at, file.at) == tuple(
         f"{name} (rows that `where: {{l}}` keeps)" for name in ("us/quiz", "a.csv")
     )
+
+
+def test_a_tab_that_yaml_does_not_read_as_one_says_how_it_is_written() -> None:
+    with pytest.raises(ValidationError, match="a tab is written in double quotes"):
+        Rows.model_validate({"path": "q.csv", "delimiter": "\\t"})
+    assert Rows.model_validate({"path": "q.csv", "delimiter": "\t"}).delimiter == "\t"
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"),
+    [
+        (["train/a.jsonl", "test/b.jsonl"], True),
+        (["train-00000-of-00001.jsonl", "validation-00000-of-00001.jsonl"], True),
+        (["val/a.jsonl", "dev/b.jsonl"], False),
+        (["train/a.jsonl", "train/b.jsonl"], False),
+        (["trained.jsonl", "tests.jsonl"], False),
+    ],
+)
+def test_a_folder_of_several_splits_is_no_one_set(names: list[str], is_refused: bool, tmp_path: Path) -> None:
+    for name in names:
+        file = tmp_path / "s" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"q": "a"}\n', "utf-8")
+    rows, known = Rows(path="s"), Fingerprints()
+    if is_refused:
+        with pytest.raises(DataError, match="files of several splits in one folder"):
+            source_of(rows, known, tmp_path, "en")
+    every = Rows(path=tuple(f"s/{name}" for name in names)) if is_refused else rows
+    assert len(list(read_file(source_of(every, known, tmp_path, "en")))) == 2
