@@ -57,9 +57,14 @@ def check_role(row: Row, selector: object, name: str, role: ChatRole, number: in
         at: The row's place, for errors.
 
     Raises:
-        DataError: it is what somebody else says, or has the weight 0; or a role is unknown.
+        DataError: it is what somebody else says; or a role is unknown.
     """
-    _positions(row, selector, name, role, number, at)
+    for path in _paths(selector):
+        one = _position(row, path, number, at) if "." in path else None
+        if one is not None and (turn := one.turns[one.place]).role != role:
+            last = f"{one.path}.-1{path.removeprefix(one.path).lstrip('.').lstrip('-0123456789')}"
+            hint = f". The last turn is `{last}`" if one.turns[-1].role == role else ""
+            raise DataError(f"{at}: `{path}` is what the {turn.role} says, and no `{name}`{hint}")
 
 
 def check_positions(row: Row, columns: Columns, instruction: str, number: int, at: str) -> None:
@@ -69,7 +74,8 @@ def check_positions(row: Row, columns: Columns, instruction: str, number: int, a
         instruction: What is asked; the turns that say it are left out by nobody.
 
     Raises:
-        DataError: as `check_role`; or turns have no column.
+        DataError: it is what somebody else says, has the weight 0, or turns have no column; or a role is
+            unknown.
     """
     taken: dict[str, dict[int, str]] = defaultdict(dict)
     found: dict[str, _Position] = {}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from dsl.data.examples import instruction_of
 from dsl.data.inner_rows import Row
 from dsl.data.normalise import composed
-from dsl.data.selectors import language_in_file, language_selector, name_of, pick, text_of
+from dsl.data.positions import check_role
+from dsl.data.selectors import Absent, language_in_file, language_selector, name_of, pick, text_of
 from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
 from dsl.values import Language
@@ -123,6 +124,16 @@ class CellReader:
             return None, f"{at} holds {'null' if value is None else 'NaN'} for `{name_of(selector)}`"
         return text, None
 
+    def answer(self, row: Row, selector: Selector, number: int) -> tuple[str | None, str | None]:
+        """Return as `text` what a model said: of a conversation no turn of the user."""
+        try:
+            check_role(row, selector, "response", "assistant", number, f"row {number}")
+        except Absent:
+            pass  # reading it says so
+        except DataError as error:
+            return None, self._fault(selector, error)
+        return self.text(row, selector, number)
+
     def instruction(self, row: Row, columns: Columns, number: int) -> tuple[str | None, str | None]:
         """Return a row's instruction with its `input`, normalised, or None and the reason."""
         assert columns.instruction is not None
@@ -169,5 +180,5 @@ def _recorded(row: Row, columns: Columns, number: int, reader: CellReader) -> Re
     checked = None if columns.item is None else instruction
     if missing is not None:
         return RecordedRow(number, missing=missing)
-    answer, missing = reader.text(row, columns.response, number)
+    answer, missing = reader.answer(row, columns.response, number)
     return RecordedRow(number, key, checked, answer, missing)

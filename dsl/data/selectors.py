@@ -162,10 +162,19 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
             return f"holds lists in a list, not texts. Write `{every}` for the entries of all of them"
         name = name.replace("*", "0") if "*" in name else f"{name}.0"
         first = next(iter(value), None)
+        if isinstance(first, Mapping) and (said := _said_in(cast("Mapping[Any, Any]", first))) is not None:
+            last = f"{name.removesuffix('.0')}.-1.{said}"
+            return f"holds a list of messages, not text. Write `{last}` for what the last turn says"
         if isinstance(first, Mapping):
             return f"holds a list of mappings, not text. {_instead(name, cast('Mapping[Any, Any]', first))}"
         return f"holds a list, not text. Write `{name}` for its first entry"
     return f"holds a value of type {type(value).__name__}, not text. Write the column as text"
+
+
+def _said_in(message: Mapping[Any, Any]) -> str | None:
+    """Return the key of a message's text, None of another mapping."""
+    keys = (("role", "content"), ("from", "value"))
+    return next((content for role, content in keys if role in message and content in message), None)
 
 
 def _instead(name: str, value: Mapping[Any, Any]) -> str:

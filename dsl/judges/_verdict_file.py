@@ -198,11 +198,12 @@ def _matched(
             continue
         if isinstance(selector, LanguageColumn):
             selector = language_selector(selector)
-        texts[name], missing = (
-            reader.instruction(row, asked, number)
-            if name == "instruction"
-            else reader.text(row, selector, number)
-        )
+        if name == "instruction":
+            texts[name], missing = reader.instruction(row, asked, number)
+        elif name == "response":
+            texts[name], missing = reader.answer(row, selector, number)
+        else:
+            texts[name], missing = reader.text(row, selector, number)
         if missing is not None:
             return ("", ""), Given(number, ""), missing
     instruction = texts.get("instruction")

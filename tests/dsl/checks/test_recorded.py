@@ -189,6 +189,25 @@ def test_a_file_of_which_every_item_has_several_answers_is_an_error(tmp_path: Pa
     assert warnings == []
 
 
+def test_a_turn_of_the_user_is_no_answer_and_a_conversation_names_its_last_turn(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x", "o": said} for i in range(8)])
+    for path, why in (
+        (
+            "o.0.content",
+            "`o.0.content` is what the user says, and no `response`. The last turn is `o.-1.content`",
+        ),
+        ("o", "holds a list of messages, not text. Write `o.-1.content` for what the last turn says"),
+    ):
+        (error,), _ = found(study(tmp_path, columns=f"{{item: id, response: {path}}}"))
+        assert why in error
+        rows_in(tmp_path / "v.jsonl", [{"id": f"q{i}", "o": said, "s": 1} for i in range(8)])
+        assert why in " ".join(
+            found(study(tmp_path, more=VERDICTS.replace("response: o,", f"response: {path},")))[0]
+        )
+    assert found(study(tmp_path, columns="{item: id, response: o.-1.content}")) == ([], [])
+
+
 def test_an_aspect_that_no_verdict_has_is_an_error(tmp_path: Path) -> None:
     rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
     rows = [{"id": f"q{i}", "o": "x", "s": 1, "k": k} for i in range(8) for k in ("helpfull", "clear")]
