@@ -1,4 +1,4 @@
-"""What commands write for people and other tools: all of it or nothing."""
+"""Files that commands write for people and other tools: all of them or none."""
 
 import contextlib
 import shutil

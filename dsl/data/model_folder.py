@@ -27,7 +27,7 @@ def check_model_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def damage_named(folder: Path) -> Generator[None]:
-    """Where libraries cannot load a folder of a model, name its first file that is cut short or missing."""
+    """Name the first file that is cut short or missing in a folder that libraries cannot load."""
     try:
         yield
     except Exception:  # each library raises its own

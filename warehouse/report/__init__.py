@@ -79,4 +79,6 @@ def _writing_errors(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise WarehouseError(f"{error.filename or path}: {error.strerror or error}") from error
+        named = str(error.filename)
+        where = named if named.startswith(str(path)) else path  # a file in it, not a folder above it
+        raise WarehouseError(f"{where}: {error.strerror or error}") from error
