@@ -55,11 +55,15 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     """
     check_positions(row, columns, instruction, number, at)
     unread = set[str]()
-    answers = {
-        name: _answer(row, name, selector, number, at, unread)
-        for name in ("response", "chosen", "rejected")
-        if (selector := getattr(columns, name)) is not None
-    }
+    answers: dict[str, _Answer] = {}
+    for name in ("response", "chosen", "rejected"):
+        if (selector := getattr(columns, name)) is None:
+            continue
+        is_read = name == "chosen" and "response" in answers and selector == columns.response
+        if is_read and not _is_tree(row, selector, number, at):
+            answers[name] = answers["response"]
+            continue
+        answers[name] = _answer(row, name, selector, number, at, unread)
     prompt: tuple[Turn, ...] | None = None
     if columns.messages is not None:
         how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
@@ -125,8 +129,8 @@ def _leaves_system_out(row: Row, columns: Columns) -> bool:
 
 def _pictures(row: Row, columns: Columns, unread: Collection[str]) -> Iterator[str]:
     """Yield a note on each column of pictures or sound that is not named."""
-    if isinstance(row, Mapping):
-        for key in PICTURES:
+    if isinstance(row, Mapping) and not PICTURES.isdisjoint(row):
+        for key in sorted(PICTURES):
             if row.get(key) and key not in unread and key not in _named_here(columns):
                 yield f"with something in `{key}`, which no model is shown: text alone is asked"
 
@@ -193,6 +197,13 @@ def _answer(
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
     return prompt, answer
+
+
+def _is_tree(row: Row, selector: Selector | Conversation, number: int, at: str) -> bool:
+    """Test whether a column may hold a tree, whose answer to learn is not the one that is preferred."""
+    column = selector.column if isinstance(selector, Conversation) else selector
+    value = pick(row, column, number, at)
+    return not isinstance(value, str | list) and isinstance(value, Mapping)
 
 
 def _agreed(

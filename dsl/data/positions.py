@@ -80,7 +80,8 @@ def check_positions(row: Row, columns: Columns, instruction: str, number: int, a
     taken: dict[str, dict[int, str]] = defaultdict(dict)
     found: dict[str, _Position] = {}
     for name, role in _FITS.items():
-        if (named := getattr(columns, name)) is not None:
+        named = getattr(columns, name)
+        if named is not None and (not isinstance(named, str) or "." in named):
             for one in _positions(row, named, name, role, number, at):
                 taken[one.path][one.place], found[one.path] = name, one
     for path, places in taken.items():

@@ -5,6 +5,7 @@ What cannot be read so is refused, naming the row.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple, cast
 
 from dsl.data.inner_rows import kind_of
@@ -42,7 +43,7 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
 _TELLING = frozenset((*CALLS, *WEIGHTS))
-PICTURES = ("images", "image", "videos", "video", "audio", "audios")
+PICTURES = frozenset(("images", "image", "videos", "video", "audio", "audios"))
 _UNREAD = frozenset((*PICTURES, "reasoning_content", "reasoning", "thinking", "thoughts", "attachments"))
 """Keys of a message that hold what is said or shown beside its text."""
 _DICT_ALONE = {dict}
@@ -71,7 +72,8 @@ def turns_of(value: Any, how: Conversation, name: str, at: str, unread: set[str]
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
         found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
     else:
-        value = _by_columns(value, how, at)
+        if not isinstance(value, list):
+            value = _by_columns(value, how, at)
         is_tree = not isinstance(value, list) and isinstance(value, Mapping)
         if is_tree:
             value = path_in(
@@ -87,9 +89,9 @@ def turns_of(value: Any, how: Conversation, name: str, at: str, unread: set[str]
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
-        for one in value:
-            if not _UNREAD.isdisjoint(one):
-                unread.update(key for key in one if key in _UNREAD and one[key] and key != how.content)
+        if not _UNREAD.isdisjoint(chain.from_iterable(value)):
+            every = (key for one in value for key in one if key in _UNREAD and one[key])
+            unread.update(key for key in every if key != how.content)
         if is_tree and len(found) > 1 and found[-1].role == "user":
             del found[-1]  # nobody has answered it
     if found[0:1] == [Turn("system", None)]:
@@ -121,8 +123,8 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
 
 def _by_columns(value: Any, how: Conversation, at: str) -> Any:
     """Return messages whose keys hold a list each, as `datasets` keeps a sequence, as a list of messages."""
-    if isinstance(value, list) or not isinstance(value, Mapping):
-        return cast("Any", value)
+    if not isinstance(value, Mapping):
+        return value
     inside = cast("Mapping[str, Any]", value)
     lists = {key: one for key, one in inside.items() if is_list(one)}
     if not any(role in lists and content in lists for role, content in _pairs(how)):
