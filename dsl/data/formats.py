@@ -181,7 +181,7 @@ def _wrapped(whole: Any) -> str:
         return kind_of(whole)
     inside = list(cast("dict[str, Any]", whole).values())
     if how := _other_orientation(inside):
-        return f'{how}. Save it as a list of rows; pandas does by `to_json(path, orient="records")`'
+        return f'{how}; pandas writes one by `to_json(path, orient="records")`'
     keys = [str(key) for key in cast("dict[str, Any]", whole)]
     named = f" with the keys {listed(keys, most=10)}" if are_column_names(keys) else ""
     return (
