@@ -22,7 +22,7 @@ demo: .venv/.demo ## run the quickstart study to a report
 showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about three hours
 	$(BIN)/xp apply specs/showcase.yaml --yes
 
-showcase-page: .venv/.dev ## all that docs/ shows of docs/showcase.zip, by today's code: its numbers, report, figures, page and pictures
+showcase-page: .venv/.dev ## what docs/ shows of docs/showcase.zip, made by today's code
 	$(BIN)/python -m tests.docs.showcase
 
 test: .venv/.dev ## all tests

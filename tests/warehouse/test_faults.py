@@ -171,7 +171,7 @@ def test_gaps_and_trends_declared_on_a_detector_stand_beside_those_of_quality_as
     gaps = {figure.heading: figure for figure in section(study, "gaps").figures}
     assert set(gaps) == {"Freedom from `loop`", "`contains`"}
     loop = gaps["Freedom from `loop`"]
-    assert loop.direction == "Above zero the lead of the first method is larger in the first language."
+    assert loop.direction == "Above zero the first language's lead is larger."
     headings = [column.heading for column in loop.table.columns]
     for row in loop.table.cells:
         cells = dict(zip(headings, row, strict=True))

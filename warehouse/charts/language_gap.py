@@ -7,8 +7,8 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, contrast_link, place
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """The contrast in one language minus the contrast in another, with its 95% interval.
 
-    A judge's strictness in a language cancels out. Filled: significant after correction. Hollow and dark:
-    significant only by itself. Hollow and grey: not significant.
+    Filled: significant after correction. Hollow and dark: significant only by itself. Hollow and grey: not
+    significant.
     """
 
     def name(row: Row) -> str:

@@ -7,7 +7,7 @@ from warehouse.charts.theme import Order, Panel, Rows, answers_link, number, pla
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Share of answers that a judge left unscored, by language and method.
 
-    The reason given most often is in the table. Unscored is not zero: it is left out of every mean.
+    Unscored is not zero: it is left out of every mean.
     """
     found = [row for row in rows if row["n_unscored"]]
     ranked = sorted(

@@ -137,7 +137,7 @@ def by_measure(
 def good_end(study: StudyRows, row: Row) -> str:
     """Say which end of an axis is the good one, of means and of differences."""
     if "other_language" in row:
-        return "Above zero the lead of the first method is larger in the first language."
+        return "Above zero the first language's lead is larger."
     return FIRST_IS_BETTER if "of" in row and study.role_of(row) != "measure" else study.words.direction(row)
 
 

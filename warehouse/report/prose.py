@@ -12,7 +12,7 @@ CORRECTIONS = {
     "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
 }
 
-UNTESTED = "Exploratory: not tested; intervals are not corrected."
+UNTESTED = "Exploratory: no tests, intervals uncorrected."
 """Note of a section whose numbers are estimates alone."""
 
 

@@ -12,8 +12,8 @@ from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 CAPTION = (
     "Minimum detectable effect: the smallest true difference that the paired test at 5% would find with a"
-    " probability of 80%, from how the differences vary over items and training runs; and the same at the"
-    " first step of Holm's correction. None where no difference within the scale would be found as often."
+    " probability of 80%, from how differences vary over items and training runs; beside it at the first step"
+    " of Holm's correction. None: no difference within the scale is."
 )
 
 
