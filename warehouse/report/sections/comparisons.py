@@ -32,7 +32,7 @@ def comparisons(study: StudyRows) -> Section | None:
         Column("note", lambda row: "a tie was added to each pair" if row["is_regularised"] else ""),
     )
     strengths = study.order.sort(study.views["method_strength"])
-    says = [UNTESTED, "A verdict that changes with the order of two answers is a tie."]
+    says = [UNTESTED, "A verdict that changes with the order is a tie."]
     if any(row["is_regularised"] for row in strengths):
         says.append(
             "Where methods won or lost everything, a tie was added to each pair for a finite strength, and an"

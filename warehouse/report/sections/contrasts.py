@@ -21,9 +21,7 @@ DRAWN = "Shares are drawn in points of a hundred. Filled: significant after corr
 
 FAULTS = "Below zero the first is better: fewer of its answers have the fault."
 
-SIGNIFICANT = (
-    "Significant: were both sides equal, so large a difference would be rare, even among as many tests."
-)
+SIGNIFICANT = "Significant: were the sides equal, such a difference would be rare, even among as many tests."
 
 _TEST = " Sign-flip permutation test, and the 95% interval that inverts it."
 
