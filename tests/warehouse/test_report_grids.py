@@ -241,7 +241,7 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     assert sft is not None
     assert (sft.share, sft.shown, sft.told) == (None, "–", "with a critical error: 6 not judged")
     assert urial is not None
-    assert "% of " in urial.shown
+    assert "% of " in urial.shown + urial.of
 
 
 def test_many_findings_fold_with_their_number(study: StudyRows, monkeypatch: pytest.MonkeyPatch) -> None:

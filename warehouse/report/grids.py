@@ -52,6 +52,8 @@ class Heat:
     told: str
     link: str
     is_marked: bool = False
+    of: str = ""
+    """The denominator, as it stands behind the share."""
 
 
 @dataclass(frozen=True, slots=True)

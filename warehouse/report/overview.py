@@ -28,6 +28,8 @@ class Overview:
     """True where the share of one of the critical errors differs significantly from the baseline's."""
     n: int | None
     """Number of items behind each mean; None where it is not the same everywhere."""
+    n_judged: int | None
+    """Number of answers behind each share of critical errors; None where it is not the same everywhere."""
     is_partly_judged: bool
     """True where some answers were not judged by every detector of critical errors."""
 
@@ -55,6 +57,7 @@ def overview(study: StudyRows) -> Overview | None:
     # of all the answers that were judged for errors: a measure may have been scored on a part of them
     widest = {where(row): row for row in sorted(judged, key=lambda row: row["n_judged"] + row["n_unjudged"])}
     heats = {place: _heat(row, place in marked) for place, row in widest.items()}
+    n_judged = {row["n_judged"] for row in widest.values() if row["p_critical"] is not None}
     counts = {(row["n"], row.get("stopped_by")) for row in shown if row["mean_score"] is not None}
     return Overview(
         first["measure"],
@@ -65,6 +68,7 @@ def overview(study: StudyRows) -> Overview | None:
         baseline,
         any(heat.is_marked for heat in heats.values()),
         first["n"] if counts == {(first["n"], None)} else None,
+        n_judged.pop() if len(n_judged) == 1 else None,
         any(row["n_partly_judged"] or row["n_unjudged"] for row in widest.values()),
     )
 
@@ -80,10 +84,9 @@ def _heat(row: Row, is_marked: bool) -> Heat:
     ]
     if row["p_critical"] is None:
         return Heat(None, "–", f"with a critical error: {unknown} not judged", link)
-    shown = f"{'≥' if partly else ''}{percent(row['p_critical'])} of {row['n_judged']}"
-    return Heat(
-        row["p_critical"], shown, ", ".join([f"with a critical error: {shown}", *lacking]), link, is_marked
-    )
+    shown, of = f"{'≥' if partly else ''}{percent(row['p_critical'])}", f" of {row['n_judged']}"
+    told = ", ".join([f"with a critical error: {shown}{of}", *lacking])
+    return Heat(row["p_critical"], shown, told, link, is_marked, of)
 
 
 def _baseline(study: StudyRows) -> str | None:
