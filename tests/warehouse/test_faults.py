@@ -118,7 +118,7 @@ def test_the_page_writes_the_direction_of_every_figure_of_contrasts_and_says_wha
     }.items():
         assert direction in captions[measure]
     first = section.split("<p>")[1]
-    assert first.startswith("Significant: if both sides were equal,"), "before the test's name"
+    assert first.startswith("Significant: were the sides equal,"), "before the test's name"
 
 
 def test_a_table_for_paper_with_both_signs_writes_the_direction_at_each_measure(

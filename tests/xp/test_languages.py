@@ -63,7 +63,8 @@ def test_a_short_question_is_identified_by_the_conversation_before_it(tmp_path: 
         for said in [{"role": "assistant", "content": "That is a good question, so let me think about it."}]
     ]
     (tmp_path / "q_fr.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks), "utf-8")
-    (tmp_path / "q_en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks[:2]), "utf-8")
+    asked = [{"id": n, "q": [{"role": "user", "content": text}]} for n, text in enumerate(ENGLISH, 1)]
+    (tmp_path / "q_en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), "utf-8")
     spec.write_text(spec.read_text("utf-8").replace('"instruction"', '"messages"'), "utf-8")
     (found,) = told(spec)
     assert "4 of 4 rows looked at that are read as `fr` look like another language (en 4)" in found

@@ -309,7 +309,7 @@ def test_an_engine_that_picks_its_batch_needs_the_memory_of_one_row_only() -> No
 
 
 def test_plan_shows_requests_tokens_time_and_money_and_what_they_rest_on(spec: Path) -> None:
-    text = planned(spec).as_text()
+    text = planned(spec).as_text(80)
     header = next(line for line in text.splitlines() if "requests" in line)
     assert header.split()[-4:] == ["requests", "tokens", "time", "USD"]
     assert "Estimated by parameters × tokens / FLOP/s: 60 requests" in text

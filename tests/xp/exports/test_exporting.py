@@ -40,4 +40,4 @@ def test_cells_without_answers_are_counted(format: ExportFormat, tmp_path: Path)
     apply(diff(plan, frozenset(), step_ids(plan, "judge")[:1]), store, in_process=True)
     exported_ = export_results(format, store / "warehouse.duckdb", "small", tmp_path / "out")
     assert exported_.n_without == 1
-    assert exported_as_text(exported_).endswith("not written: 1 cells without answers; `xp apply` makes them")
+    assert exported_as_text(exported_).endswith("not written: 1 cell without answers; `xp apply` makes them")

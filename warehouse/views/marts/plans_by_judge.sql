@@ -23,10 +23,10 @@ own as materialized (
 alike as (
     select step_ids, count(*) as n_items
     from (
-        select list(distinct step_id order by step_id) as step_ids
-        from examples
-        where step_id in (select examples from applied)
-        group by hash(item, instruction, turns)
+        select list(distinct examples order by examples) as step_ids
+        from asked_examples
+        where examples in (select examples from applied)
+        group by asked
     )
     group by step_ids
 ),
