@@ -66,7 +66,7 @@ def test_two_jobs_or_two_gpus_work_at_once_and_leave_no_process_behind(
 ) -> None:
     if jobs is None:
         monkeypatch.setenv(gpus.VISIBLE, "0,1")
-    plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.05))
+    plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.2))
     events = run(plan.steps, tmp_path / "store", jobs=jobs)
     generating = set(step_ids(plan, "generate"))
     at_work: set[str] = set()
