@@ -11,6 +11,9 @@ from dsl.messages import listed
 
 _AGAIN = "Copy or download it again"
 
+_READ = ("*config.json", "tokenizer.json", "vocab.json", "*tokens*.json", "*template.json", "*.index.json")
+"""JSON files that libraries read as they load a model; a broken one of another name is nobody's concern."""
+
 _MOST_PARSED = 2**20
 """Bytes of a JSON file that is parsed. Of a larger one, as a tokenizer's, the end is looked at."""
 
@@ -36,7 +39,7 @@ def damage_named(folder: Path) -> Generator[None]:
 
 
 def _faults(folder: Path) -> Iterator[str]:
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted({file for name in _READ for file in folder.glob(name)}):
         if (why := _json_fault(file)) is not None:
             yield f"{file}: {why}. {_AGAIN}"
     if any(folder.glob("*.gguf")):  # which of the two is loaded hangs on the engine

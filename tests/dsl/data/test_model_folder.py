@@ -74,7 +74,8 @@ def test_a_file_that_cannot_be_loaded_is_named_with_what_to_do(fault: str, tmp_p
 
 
 def test_a_whole_folder_is_valid_and_so_are_weights_of_which_others_may_be_read(tmp_path: Path) -> None:
-    write(tmp_path, {**GOOD, "tokenizer.json": TOKENIZER, "pytorch_model.bin": b"\x80"})
+    notes = {"trainer_state.json": b"", "notes.json": b"not read by any library"}
+    write(tmp_path, {**GOOD, **notes, "tokenizer.json": TOKENIZER, "pytorch_model.bin": b"\x80"})
     check_model_folder(tmp_path)
     write(tmp_path, {"model.safetensors": WHOLE[:-1], "model.gguf": b"GGUF"})
     check_model_folder(tmp_path)
