@@ -164,6 +164,21 @@ def test_a_detector_that_abstains_leaves_the_word_to_the_others(maker: StoreMake
     assert (one["p_critical_low"], one["mean_with_errors_as_worst"], one["mean_score"]) == (None, None, 1.0)
 
 
+def test_items_without_an_error_found_that_a_detector_could_not_judge_are_counted(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    maker.cell(
+        scores={
+            "language": {"1": 1.0, "2": "too short", "3": 0.0, "4": "too short"},
+            "loop": {"1": 1.0, "2": 1.0, "3": 1.0, "4": 0.0},
+            "contains": dict.fromkeys("1234", 1.0),
+        }
+    )
+    maker.study()
+    (row,) = ask("from score_beside_critical_errors")
+    assert (row["p_critical"], row["n_judged"], row["n_partly_judged"]) == (0.5, 4, 1), "2 alone"
+
+
 def test_cuts_and_refusals_are_no_critical_errors_here_and_detectors_no_measures(
     maker: StoreMaker, ask: Ask
 ) -> None:

@@ -244,6 +244,21 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     assert "% of " in urial.shown + urial.of
 
 
+def test_a_share_of_errors_is_at_least_that_where_answers_were_not_judged_by_every_detector(
+    study: StudyRows,
+) -> None:
+    view, partly = "score_beside_critical_errors", {"p_critical": 0.25, "n_judged": 16, "n_partly_judged": 5}
+    rows = [row | partly if row["method"] == "sft" else row for row in study.views[view]]
+    drawn = overview(replace(study, views={**study.views, view: rows}))
+    assert drawn is not None
+    assert drawn.is_partly_judged
+    heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
+    sft = heats["sft"]
+    assert sft is not None
+    assert (sft.shown, sft.of) == ("≥25%", " of 16")
+    assert sft.told.startswith("with a critical error: ≥25% of 16, 5 more not judged by every detector")
+
+
 def test_many_findings_fold_with_their_number(study: StudyRows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warehouse.report.page.MOST_FINDINGS", 0)
     views = {**study.views, "contrast_by_language_and_size": []}
