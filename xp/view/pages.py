@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from dsl.plan.study import Study
 from warehouse.report.browser import as_script
 from warehouse.report.page import SCRIPTS, STYLES, code, policy, templates
 
@@ -15,16 +14,16 @@ HERE = Path(__file__).parent
 
 def view_page(
     store: Path,
-    study: Study | None,
-    names: Sequence[str],
+    experiment: str,
+    questions: Mapping[str, str],
     facets: Mapping[str, Sequence[str]],
     faults: Mapping[str, str],
 ) -> str:
-    """Return the page of a study, or of a store that holds none yet.
+    """Return the page of a study, or of a store that holds none yet: then its name is empty.
 
-    Its `facets` are empty where no warehouse has the study; then there are no answers to browse.
+    `questions` are those of all studies, by name. The study's `facets` are empty where no warehouse has it;
+    then there are no answers to browse.
     """
-    experiment = "" if study is None else study.experiment
     has_answers = bool(facets.get("method"))
     style = code(*STYLES) + (HERE / "view.css").read_text("utf-8")
     script = (code(*SCRIPTS) if has_answers else "") + (HERE / "view.js").read_text("utf-8")
@@ -39,8 +38,8 @@ def view_page(
         .get_template("view.html.j2")
         .render(
             store=store,
-            study=study,
-            names=names,
+            experiment=experiment,
+            questions=questions,
             has_answers=has_answers,
             policy=policy(script, style, is_served=True),
             style=Markup(style),

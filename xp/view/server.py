@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,6 +21,7 @@ from warehouse.report.answer_rows import After, Asked, answers_beside, facets, f
 from warehouse.report.browser import in_reading_order, pack
 from warehouse.report.page import as_html
 from warehouse.report.reading import read_from
+from warehouse.statements import fetch
 from xp.view.guard import Guard
 from xp.view.opened import LONGEST_SECONDS, Opener
 from xp.view.pages import view_page
@@ -77,20 +79,23 @@ class _Place:
         self._reports: dict[str, tuple[int | None, str]] = {}
 
     def start(self, request: Request) -> Response:
-        studies = self.watched.studies()
-        names = [study.experiment for study in studies]
-        wanted = request.query_params.get("study") or next(iter(names), "")
-        study = next((study for study in studies if study.experiment == wanted), None)
-        if study is None and wanted:
-            raise ArgumentError(
-                f"the store holds no study `{wanted}`; it holds: {', '.join(names) or 'none'}"
-            )
+        questions = {study.experiment: study.question for study in self.watched.studies()}
         found: dict[str, list[str]] = {}
         looked_for: dict[str, str] = {}
-        if study is not None and self.warehouse.path.exists():
-            with self.warehouse.opened() as connection:
+        with contextlib.ExitStack() as stack:
+            connection = None
+            if self.warehouse.path.exists():
+                connection = stack.enter_context(self.warehouse.opened())
+                # one that was read from a bundle has no record beside it
+                questions = _questions(connection) | questions
+            wanted = request.query_params.get("study") or next(iter(questions), "")
+            if wanted and wanted not in questions:
+                raise ArgumentError(
+                    f"the store holds no study `{wanted}`; it holds: {', '.join(questions) or 'none'}"
+                )
+            if wanted and connection is not None:
                 found, looked_for = facets(connection, wanted), faults(connection, wanted)
-        return _html(view_page(self.named, study, names, found, looked_for))
+        return _html(view_page(self.named, wanted, questions, found, looked_for))
 
     def report(self, request: Request) -> Response:
         """The report, drawn once for each state of the warehouse."""
@@ -135,6 +140,12 @@ class _Place:
         with self.warehouse.turn():
             sql = request.query_params.get("sql", "")
             return JSONResponse(ask(self.warehouse.path, sql, MOST_ROWS, LONGEST_SECONDS))
+
+
+def _questions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Experiment -> its question, of every study in a warehouse."""
+    found = fetch(connection, "select experiment, question from experiments order by experiment")
+    return {row["experiment"]: row["question"] for row in found}
 
 
 def _html(text: str) -> Response:

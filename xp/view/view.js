@@ -54,8 +54,9 @@
     loaded ??= now.loaded ?? 0;
     at("news").hidden = (now.loaded ?? 0) === loaded;
     if (!study) {
-      at("state").textContent = holder ?? "Nothing was applied to this store.";
-      if (studies.length) location.reload();
+      const none = experiment ? "This study was not" : "Nothing was";
+      at("state").textContent = holder ?? `${none} applied to this store.`;
+      if (!experiment && studies.length) location.reload();
       return;
     }
     const left = study.seconds_left === null ? ""

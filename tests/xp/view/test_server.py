@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def test_the_command_says_its_address_writes_nothing_and_ends_with_ctrl_c(store:
         started.send_signal(signal.SIGINT)
     assert started.returncode == 0
     assert files() == before
+
+
+def test_a_study_that_is_in_the_warehouse_alone_is_shown_as_one_read_from_a_bundle_is(
+    store: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(store / WAREHOUSE, tmp_path / WAREHOUSE)
+    with served(tmp_path) as port:
+        _, _, text = ask(port, "/")
+        assert "No study yet" not in text
+        assert '/studies/hostile"' in text
+        assert 'href="/report/hostile"' in text
+        assert ask(port, "/?study=hostile")[2] == text
+        assert ask(port, "/?study=none")[0] == 400
+        assert json.loads(ask(port, "/progress")[2])["studies"] == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
