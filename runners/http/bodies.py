@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsl.data.written_files import written_aside
 from runners.http.failure import Failure
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 16_000_000
 """Limit on a decompressed response, or a line of a file: several times the longest answer of any model."""
 _CHUNK = 1 << 20
+
+
+class _TooLong(Exception):
+    """A line that is not read further."""
+
 
 Read = Callable[["Response"], Awaitable["bytes | Failure"]]
 """Reader of a response with a success status: its body."""
@@ -42,17 +48,19 @@ def lines_into(path: Path, server: Server) -> Read:
     """
 
     async def read(response: Response) -> bytes | Failure:
-        aside, rest = path.with_name(path.name + ".tmp"), b""
-        with aside.open("wb") as file:
-            async for piece in _pieces(response):
-                *lines, rest = (rest + piece).split(b"\n")
-                file.writelines(_cleaned(line, server) for line in lines)
-                if len(rest) > MAX_BYTES:
-                    return Failure(
-                        None, f"a line of a file is larger than {MAX_BYTES / 1e6:.0f} MB", is_transient=False
-                    )
-            file.write(_cleaned(rest, server))
-        aside.replace(path)
+        rest = b""
+        try:
+            with written_aside(path) as aside, aside.open("wb") as file:
+                async for piece in _pieces(response):
+                    *lines, rest = (rest + piece).split(b"\n")
+                    file.writelines(_cleaned(line, server) for line in lines)
+                    if len(rest) > MAX_BYTES:
+                        raise _TooLong
+                file.write(_cleaned(rest, server))
+        except _TooLong:
+            return Failure(
+                None, f"a line of a file is larger than {MAX_BYTES / 1e6:.0f} MB", is_transient=False
+            )
         return b"{}"
 
     return read

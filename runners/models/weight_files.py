@@ -272,8 +272,12 @@ def made_once(folder: Path) -> Generator[Path | None]:
             return
         shutil.rmtree(aside, ignore_errors=True)  # left by a killed process
         aside.mkdir()
-        yield aside
-        aside.replace(folder)
+        try:
+            yield aside
+            aside.replace(folder)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
 
 
 def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:

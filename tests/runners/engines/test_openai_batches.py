@@ -18,6 +18,7 @@ from dsl.errors import RequestsWait, ServerError
 from runners.engines import _batch_api as api
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.openai import Engine
+from runners.http import bodies
 from runners.store import batches
 from tests.runners.engines.fake_batches import Provider, Row, answered, providing, refused, unasked
 from tests.runners.engines.fake_server import SOON, Said, requests
@@ -328,6 +329,17 @@ def test_files_may_come_compressed(tmp_path: Path):
         provider.meanwhile = lambda asked: packed if asked.endswith("/content") else None
         found, _ = asked(provider, tmp_path, requests("one"))
     assert found["one"].text == "answer to one"
+
+
+def test_of_a_file_with_too_long_a_line_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bodies, "MAX_BYTES", 2_000_000)
+    with providing() as provider:
+        asked(provider, tmp_path, requests("one"))
+        provider.end()
+        provider.files[provider.batches[0]["output_file_id"]] = b"x" * 3_000_000
+        with pytest.raises(ServerError, match="a line of a file is larger than 2 MB"):
+            asked(provider, tmp_path, requests("one"))
+    assert [path.suffix for path in sorted((tmp_path / "batches").iterdir())] == [".json"]
 
 
 def test_a_key_reaches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
