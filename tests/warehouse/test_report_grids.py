@@ -244,10 +244,13 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     assert "% of " in urial.shown + urial.of
 
 
-def test_a_share_of_errors_is_at_least_that_where_answers_were_not_judged_by_every_detector(
-    study: StudyRows,
+@pytest.mark.parametrize(("p_critical", "shown"), [(0.25, "≥25%"), (0.0, "≤31%")])
+def test_a_share_of_errors_is_at_least_or_at_most_that_where_some_were_not_judged_by_every_detector(
+    study: StudyRows, p_critical: float, shown: str
 ) -> None:
-    view, partly = "score_beside_critical_errors", {"p_critical": 0.25, "n_judged": 16, "n_partly_judged": 5}
+    """5 of 16: where none of the others has an error, at most 31% have one, and not at least 0%."""
+    view = "score_beside_critical_errors"
+    partly = {"p_critical": p_critical, "n_judged": 16, "n_partly_judged": 5, "n_unjudged": 0}
     rows = [row | partly if row["method"] == "sft" else row for row in study.views[view]]
     drawn = overview(replace(study, views={**study.views, view: rows}))
     assert drawn is not None
@@ -255,8 +258,8 @@ def test_a_share_of_errors_is_at_least_that_where_answers_were_not_judged_by_eve
     heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
     sft = heats["sft"]
     assert sft is not None
-    assert (sft.shown, sft.of) == ("≥25%", " of 16")
-    assert sft.told.startswith("with a critical error: ≥25% of 16, 5 more not judged by every detector")
+    assert (sft.share, sft.shown, sft.of) == (p_critical, shown, " of 16")
+    assert sft.told == f"with a critical error: {shown} of 16, 5 of these not judged by every detector"
 
 
 def test_many_findings_fold_with_their_number(study: StudyRows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,19 +74,24 @@ def overview(study: StudyRows) -> Overview | None:
 
 
 def _heat(row: Row, is_marked: bool) -> Heat:
-    """The share of answers in which a critical error was found: at least so many have one, where some were
-    not judged by every detector."""
+    """The share of answers with a critical error. Where some were not judged by every detector it is at least
+    that of those in which one was found and, where none was found, at most that of those."""
     link = answers_link({**row, "measure": None})
-    partly, unknown = row["n_partly_judged"], row["n_unjudged"]
-    lacking = [
-        *([f"{partly} more not judged by every detector"] if partly else []),
-        *([f"{unknown} by none"] if unknown and partly else [f"{unknown} not judged"] if unknown else []),
-    ]
-    if row["p_critical"] is None:
+    share, n, partly, unknown = (
+        row[name] for name in ("p_critical", "n_judged", "n_partly_judged", "n_unjudged")
+    )
+    if share is None:
         return Heat(None, "–", f"with a critical error: {unknown} not judged", link)
-    shown, of = f"{'≥' if partly else ''}{percent(row['p_critical'])}", f" of {row['n_judged']}"
-    told = ", ".join([f"with a critical error: {shown}{of}", *lacking])
-    return Heat(row["p_critical"], shown, told, link, is_marked, of)
+    shown, of = percent(share), f" of {n}"
+    if partly:
+        shown = f"≥{percent(share)}" if share else f"≤{percent(partly / n)}"
+    told = [
+        f"with a critical error: {shown}{of}",
+        *([f"{partly} of these not judged by every detector"] if partly else []),
+        *([f"{unknown} more by none"] if unknown and partly else []),
+        *([f"{unknown} not judged"] if unknown and not partly else []),
+    ]
+    return Heat(share, shown, ", ".join(told), link, is_marked, of)
 
 
 def _baseline(study: StudyRows) -> str | None:
