@@ -244,7 +244,7 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     assert "% of " in urial.shown + urial.of
 
 
-@pytest.mark.parametrize(("p_critical", "shown"), [(0.25, "≥25%"), (0.0, "≤31%")])
+@pytest.mark.parametrize(("p_critical", "shown"), [(0.25, "≥25%"), (0.0, "≤31%"), (0.004, ">0%")])
 def test_a_share_of_errors_is_at_least_or_at_most_that_where_some_were_not_judged_by_every_detector(
     study: StudyRows, p_critical: float, shown: str
 ) -> None:

@@ -8,6 +8,9 @@ from warehouse.report.grids import Grid, Heat, answers_link, mean_grids, where
 from warehouse.report.study import StudyRows
 from warehouse.report.wording import percent
 
+_STRICT = {"≥<1%": ">0%", "≥>99%": ">99%", "≤<1%": "<1%", "≤>99%": "<100%"}
+"""Bounds of shares that are not written in whole per cent."""
+
 MOST_BESIDE = 3
 """Columns of a picture that stands beside the answer; a wider one stands below it."""
 
@@ -85,6 +88,7 @@ def _heat(row: Row, is_marked: bool) -> Heat:
     shown, of = percent(share), f" of {n}"
     if partly:
         shown = f"≥{percent(share)}" if share else f"≤{percent(partly / n)}"
+        shown = _STRICT.get(shown, shown)
     told = [
         f"with a critical error: {shown}{of}",
         *([f"{partly} of these not judged by every detector"] if partly else []),
