@@ -31,7 +31,7 @@ def errors(study: StudyRows) -> Section:
     for name, one in zip(study.datasets_of(rows), by_dataset(study, view, columns), strict=True):
         heat, note = heat_tables(study, [row for row in rows if row["dataset"] == name])
         figures.append(replace(one, grids=(), heat=heat, note=note, legend="", direction="Lower is better."))
-    said = "No error in 12 answers still allows a true rate of up to 24% (Wilson's intervals)."
+    said = "No error in 12 answers still allows a true rate of 24% (Wilson's intervals)."
     return Section(
         "errors",
         "Critical errors",
