@@ -6,8 +6,6 @@ SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
 - lm-evaluation-harness (`hf`, float32, the same safetensors) at the best of three batch sizes;
 - llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in
   its context;
-- vLLM (float32, the same safetensors, prefix caching), as one offline batch, in the environment that
-  `XP_VLLM` names; without one it is named as not measured;
 - the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says
   how).
 
@@ -15,16 +13,15 @@ What is timed is the call that generates, in a process of its own for each run, 
 warm-up answered: prompts of the same length that begin otherwise. Ours and llama.cpp run five times in turns,
 and the least time of each is taken; lm-evaluation-harness runs once with each batch size. It keeps nothing
 from one batch to the next, so that its time for 240 requests is that of every fifth batch of them, times
-five. vLLM, which takes minutes to start, answers three times in one process, with nothing kept of prompts
-each time, and its least time is taken. No stop strings, and every side ends at EOS: tokens are those really
-made, and of lm-evaluation-harness, whose texts must be ours letter for letter, as many as ours.
+five. No stop strings, and every side ends at EOS: tokens are those really made, and of
+lm-evaluation-harness, whose texts must be ours letter for letter, as many as ours.
+`benchmarks.in_context_beside_vllm` does the same job beside vLLM.
 
 What bfloat16 gains, and what sampling, a repetition penalty and stop strings cost, is told in tokens a
 second, against ours without, in turns too; the stop strings are like the shipped ones, but ones that no
 answer holds, so that no row ends earlier.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -33,7 +30,6 @@ from benchmarks._in_context.floor import Request, floor_seconds, read_shape
 from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, measured_rates, timed
 from benchmarks.measured import Measured
 from runners.models.weight_files import source_folder
-from runners.serving.vllm import VARIABLE
 
 FEW, MANY = Job(24), Job(240)
 HARNESS_BATCHES = (8, 12, 24)
@@ -43,10 +39,10 @@ STOP_STRINGS = ("# Question:", "# Human:")
 
 def run() -> Iterator[Measured]:
     harness_name = f"lm-evaluation-harness {version('lm_eval')}"
-    few, llama = _least(("ours", FEW), ("llama_cpp", FEW))
+    few, llama = least(("ours", FEW), ("llama_cpp", FEW))
     harness = {size: timed("lm_eval", replace(FEW, batch_size=size)) for size in HARNESS_BATCHES}
     size = min(harness, key=lambda size: harness[size].seconds)
-    n_same = _same_texts(FEW, few, FEW, harness[size])
+    n_same = same_texts(FEW, few, FEW, harness[size])
     n_tokens = sum(few.n_new_tokens)
     against = f"{harness_name}, batch {size}"
     yield Measured(
@@ -58,10 +54,10 @@ def run() -> Iterator[Measured]:
         1.0,
         is_least=True,
     )
-    yield _rate("24 requests", few.tokens_per_second, n_tokens / harness[size].seconds, against, 6.0)
+    yield rate("24 requests", few.tokens_per_second, n_tokens / harness[size].seconds, against, 6.0)
 
     against = f"llama.cpp {version('llama_cpp_python')} Q4_1, one by one"
-    yield _rate("24 requests", few.tokens_per_second, llama.tokens_per_second, against, 3.0)
+    yield rate("24 requests", few.tokens_per_second, llama.tokens_per_second, against, 3.0)
     rows = [
         Request(n - few.n_shared_tokens, steps)
         for n, steps in zip(few.n_prompt_tokens, few.n_steps, strict=True)
@@ -81,12 +77,12 @@ def run() -> Iterator[Measured]:
     many = timed("ours", MANY)
     part = replace(MANY, batch_size=size, sampled=SAMPLED)
     sampled = timed("lm_eval", part)
-    n_same = _same_texts(MANY, many, part, sampled)
+    n_same = same_texts(MANY, many, part, sampled)
     yield Measured(
         "same texts, of 240 requests", n_same, len(sampled.texts), harness_name, "texts", 1.0, is_least=True
     )
     against = f"{harness_name}, batch {size}"
-    yield _rate(
+    yield rate(
         "240 requests",
         many.tokens_per_second,
         sum(many.n_new_tokens) / (sampled.seconds * SAMPLED),
@@ -94,17 +90,15 @@ def run() -> Iterator[Measured]:
         8.0,
     )
 
-    yield from beside_vllm((FEW, few), (MANY, many))
-
     others = (
         ("in bfloat16", replace(FEW, dtype="bfloat16"), None),
         ("sampling (temperature 0.7, top_p 0.9)", replace(FEW, temperature=0.7, top_p=0.9), 0.85),
         ("repetition penalty 1.1", replace(FEW, repetition_penalty=1.1), 0.85),
         ("two stop strings", replace(FEW, stop_strings=STOP_STRINGS), 0.85),
     )
-    few, *found = _least(("ours", FEW), *(("ours", job) for _, job, _ in others))
+    few, *found = least(("ours", FEW), *(("ours", job) for _, job, _ in others))
     for (name, _, target), timing in zip(others, found, strict=True):
-        yield _rate(
+        yield rate(
             f"24 requests, {name}",
             timing.tokens_per_second,
             few.tokens_per_second,
@@ -113,31 +107,14 @@ def run() -> Iterator[Measured]:
         )
 
 
-def _least(*asked: tuple[str, Job]) -> list[Timing]:
+def least(*asked: tuple[str, Job]) -> list[Timing]:
     """Return the fastest of each side's five runs. Sides take turns, so a slow period of the machine affects
     all of them."""
     turns = [[timed(side, job) for side, job in asked] for _ in range(5)]
     return [min(runs, key=lambda timing: timing.seconds) for runs in zip(*turns, strict=True)]
 
 
-def beside_vllm(*found: tuple[Job, Timing]) -> Iterator[Measured]:
-    """Yield our rates beside vLLM's, without a target: whatever they say."""
-    for job, ours in found:
-        asked = f"{job.n_requests} requests, beside vLLM"
-        if VARIABLE not in os.environ:
-            against = f"vLLM, where `{VARIABLE}` names it"
-            yield _rate(asked, ours.tokens_per_second, None, against, None)
-            continue
-        theirs = timed("vllm", job)
-        n_same = _same_texts(job, ours, job, theirs)
-        against = f"vLLM {theirs.version}, one batch"
-        yield Measured(
-            f"same texts, {asked}", n_same, len(theirs.texts), against, "texts", None, is_least=True
-        )
-        yield _rate(asked, ours.tokens_per_second, theirs.tokens_per_second, against, None)
-
-
-def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
+def same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
     """Count the texts that are the same on both sides."""
     wrote = {prompt.text: text for prompt, text in zip(job.prompts(), ours.texts, strict=True)}
     return sum(
@@ -145,7 +122,8 @@ def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
     )
 
 
-def _rate(name: str, ours: float, theirs: float | None, against: str, target: float | None) -> Measured:
+def rate(name: str, ours: float, theirs: float | None, against: str, target: float | None) -> Measured:
+    """Return rates in tokens a second, under this benchmark's name."""
     return Measured(
         f"in-context generation, {name}", ours, theirs, against, "tokens/s", target, is_least=True
     )

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import in_context_generation
+from benchmarks import in_context_beside_vllm
 from benchmarks._in_context import vllm
 from benchmarks._in_context.floor import Request, Shape, floor_seconds
 from benchmarks._in_context.job import Job, Timing
 from benchmarks._in_context.questions import instructions
 from benchmarks._in_context.rates import Rates
-from benchmarks.in_context_generation import beside_vllm
+from benchmarks.in_context_beside_vllm import beside_vllm
 
 SHAPE = Shape(layer_weights=100, output_weights=50, attention=2, keys_and_values=3)
 
@@ -104,7 +104,7 @@ def test_vllm_is_told_beside_ours_with_its_version_and_the_texts_that_are_equal(
         return vllm.generate(job)
 
     monkeypatch.setattr(vllm, "source_folder", folder)
-    monkeypatch.setattr(in_context_generation, "timed", timed)
+    monkeypatch.setattr(in_context_beside_vllm, "timed", timed)
     ours = Timing(2.0, ["four new", "none"], n_prompt_tokens=[2, 2], n_new_tokens=[3, 3], n_steps=[2, 2])
     texts, rates = beside_vllm((Job(2), ours))
     assert (texts.ours, texts.baseline, texts.against) == (1, 2, "vLLM 9.9, one batch")
