@@ -101,7 +101,7 @@ class Timing:
 
 
 def timed(side: str, job: Job) -> Timing:
-    """The side's answer to the job, from a process of its own. Raises CalledProcessError where it fails."""
+    """The side's answer to the job, from a process of its own. Raises RuntimeError where it fails."""
     environment = worker_environment({}) if side == "ours" else None  # a worker's; the peers have the shell's
     return Timing(**_said(side, json.dumps(asdict(job)), environment=environment))
 
@@ -113,7 +113,9 @@ def measured_rates() -> Rates:
 
 def _said(module: str, *arguments: str, environment: dict[str, str] | None) -> dict[str, Any]:
     command = [sys.executable, "-m", f"benchmarks._in_context.{module}", *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT, text=True)
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{module}: exit code {done.returncode}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

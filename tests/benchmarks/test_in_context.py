@@ -9,7 +9,7 @@ import pytest
 from benchmarks import in_context_beside_vllm
 from benchmarks._in_context import vllm
 from benchmarks._in_context.floor import Request, Shape, floor_seconds
-from benchmarks._in_context.job import Job, Timing
+from benchmarks._in_context.job import Job, Timing, timed
 from benchmarks._in_context.questions import instructions
 from benchmarks._in_context.rates import Rates
 from benchmarks.in_context_beside_vllm import beside_vllm
@@ -83,6 +83,11 @@ def test_without_an_environment_vllm_is_named_and_not_measured(monkeypatch: pyte
     (found,) = beside_vllm((Job(1), ours))
     assert (found.ours, found.baseline) == (3.0, None)
     assert found.against == "vLLM, where `XP_VLLM` names it"
+
+
+def test_a_side_that_fails_says_why() -> None:
+    with pytest.raises(RuntimeError, match=r"^nobody: exit code 1: .*No module named"):
+        timed("nobody", Job(1))
 
 
 def test_vllm_is_told_beside_ours_with_its_version_and_the_texts_that_are_equal(
