@@ -8,9 +8,9 @@ import pytest
 
 from tests.warehouse.reported_study import write_study
 from warehouse.charts.theme import Order
-from warehouse.report.grids import Axis, contrast_grids, mean_grids
+from warehouse.report.grids import Axis, Heat, contrast_grids, mean_grids
 from warehouse.report.heat import heat_tables
-from warehouse.report.overview import overview
+from warehouse.report.overview import Overview, overview
 from warehouse.report.page import as_html
 from warehouse.report.reading import read_study
 from warehouse.report.study import StudyRows
@@ -229,6 +229,11 @@ def test_a_study_of_one_language_without_contrasts_or_scores_has_a_first_screen_
     assert "Nothing has been scored." in as_html(replace(unscored, completions=[]))
 
 
+def heats_of(drawn: Overview) -> dict[str | None, Heat | None]:
+    """Method -> its share of errors in the first grid's last column."""
+    return {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
+
+
 def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: StudyRows) -> None:
     view = "score_beside_critical_errors"
     unjudged = {"p_critical": None, "n_judged": 0, "n_partly_judged": 0, "n_unjudged": 6}
@@ -236,8 +241,7 @@ def test_where_no_answer_could_be_judged_for_errors_the_picture_says_so(study: S
     drawn = overview(replace(study, views={**study.views, view: rows}))
     assert drawn is not None
     assert drawn.is_partly_judged
-    heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
-    sft, urial = heats["sft"], heats["urial"]
+    sft, urial = (heats_of(drawn)[method] for method in ("sft", "urial"))
     assert sft is not None
     assert (sft.share, sft.shown, sft.told) == (None, "–", "with a critical error: 6 not judged")
     assert urial is not None
@@ -255,8 +259,7 @@ def test_a_share_of_errors_is_at_least_or_at_most_that_where_some_were_not_judge
     drawn = overview(replace(study, views={**study.views, view: rows}))
     assert drawn is not None
     assert drawn.is_partly_judged
-    heats = {line.method: cell.heat for line in drawn.grids[0].lines for cell in line.cells if cell}
-    sft = heats["sft"]
+    sft = heats_of(drawn)["sft"]
     assert sft is not None
     assert (sft.share, sft.shown, sft.of) == (p_critical, shown, " of 16")
     assert sft.told == f"with a critical error: {shown} of 16, 5 of these not judged by every detector"

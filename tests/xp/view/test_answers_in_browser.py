@@ -1,12 +1,15 @@
 """Answers in a real browser, in the report and in `xp view`: one page code, two sources, the same answers."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from dsl.plan.study import Study
 from tests.chromium import NEEDS_CHROMIUM, Visit, browser, playwright
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from tests.xp.view.serving import served
@@ -297,3 +300,24 @@ def test_both_pages_fit_a_phone(visit: Visit) -> None:
     )
     assert visit.page.locator(".controls [data-part]").evaluate_all(wide) == []
     assert json.loads(visit.page.locator("#data").inner_text())["facets"]["method"] == list(METHODS)
+
+
+def test_a_study_in_the_warehouse_alone_stays_on_its_page_beside_one_that_was_applied(
+    store: Path, chromium: "playwright.Browser", tmp_path: Path
+) -> None:
+    shutil.copyfile(store / WAREHOUSE, tmp_path / WAREHOUSE)
+    (tmp_path / "experiments").mkdir()
+    nothing: dict[str, Any] = {"spec_text": "", "cells": (), "step_ids": (), "contrasts": (), "judges": ()}
+    other = Study(
+        experiment="other", question="Which?", languages=("en",), spec_file="o.yaml", parallel={}, **nothing
+    )
+    (tmp_path / "experiments" / "other.json").write_text(other.model_dump_json(), "utf-8")
+    with served(tmp_path) as port:
+        page = chromium.new_page()
+        loads: list[str] = []
+        page.on("load", lambda shown: loads.append(shown.url))
+        page.goto(f"http://127.0.0.1:{port}/?study=hostile")
+        page.get_by_text("This study was not applied to this store.").wait_for()
+        page.wait_for_timeout(3_000)  # one more look at the progress
+        page.close()
+    assert len(loads) == 1
